@@ -1,0 +1,147 @@
+"""fleetkit: a fleet of MetaTrader 5 accounts in a notebook.
+
+`connect` to your agents, or start a simulated fleet with `demo`; then
+``fleet.accounts()``, ``fleet.positions()`` and ``fleet.trades()`` are DataFrames.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fleetkit import sim
+    from fleetkit.config import (
+        BreakerPolicy,
+        CachePolicy,
+        PoolLimits,
+        RecoveryPolicy,
+        Timeouts,
+    )
+    from fleetkit.demo_fleet import DemoFleet, demo
+    from fleetkit.errors import (
+        AgentCancelled,
+        AgentError,
+        AgentOffline,
+        AgentRefused,
+        AgentTimeout,
+        BreakerOpen,
+        ConfigError,
+        ConnectionBroken,
+        ContractError,
+        DemoError,
+        FleetClosed,
+        FleetkitError,
+        ForkedProcess,
+        LabelError,
+        LoopThreadBusy,
+        NestedAsyncioRefused,
+        NotSupported,
+        PartialResult,
+        StoreError,
+        SuspectReply,
+        TerminalDisconnected,
+        UnknownAccount,
+        UsageError,
+        WrongAccount,
+    )
+    from fleetkit.fleet import AioFleet, Fleet, connect
+    from fleetkit.model import (
+        Account,
+        AccountStatus,
+        AgentStatus,
+        Binding,
+        Breaker,
+        CacheStats,
+        Quote,
+        Side,
+        Source,
+    )
+    from fleetkit.nested import allow_nested_asyncio
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Account",
+    "AccountStatus",
+    "AgentCancelled",
+    "AgentError",
+    "AgentOffline",
+    "AgentRefused",
+    "AgentStatus",
+    "AgentTimeout",
+    "AioFleet",
+    "Binding",
+    "Breaker",
+    "BreakerOpen",
+    "BreakerPolicy",
+    "CachePolicy",
+    "CacheStats",
+    "ConfigError",
+    "ConnectionBroken",
+    "ContractError",
+    "DemoError",
+    "DemoFleet",
+    "Fleet",
+    "FleetClosed",
+    "FleetkitError",
+    "ForkedProcess",
+    "LabelError",
+    "LoopThreadBusy",
+    "NestedAsyncioRefused",
+    "NotSupported",
+    "PartialResult",
+    "PoolLimits",
+    "Quote",
+    "RecoveryPolicy",
+    "Side",
+    "Source",
+    "StoreError",
+    "SuspectReply",
+    "TerminalDisconnected",
+    "Timeouts",
+    "UnknownAccount",
+    "UsageError",
+    "WrongAccount",
+    "__version__",
+    "allow_nested_asyncio",
+    "connect",
+    "demo",
+    "sim",
+]
+
+
+_HOMES = {
+    "config": ("BreakerPolicy", "CachePolicy", "PoolLimits", "RecoveryPolicy", "Timeouts"),
+    "demo_fleet": ("DemoFleet", "demo"),
+    "fleet": ("AioFleet", "Fleet", "connect"),
+    "model": (
+        "Account",
+        "AccountStatus",
+        "AgentStatus",
+        "Binding",
+        "Breaker",
+        "CacheStats",
+        "Quote",
+        "Side",
+        "Source",
+    ),
+    "nested": ("allow_nested_asyncio",),
+}
+"""Where the names live; what is not here is an error."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name's home when it is first used: the simulator's process needs no pandas."""
+    if name == "sim":
+        return import_module("fleetkit.sim")
+    if name not in __all__:
+        msg = f"module 'fleetkit' has no attribute {name!r}"
+        raise AttributeError(msg)
+    home = next((home for home, names in _HOMES.items() if name in names), "errors")
+    value = globals()[name] = getattr(import_module(f"fleetkit.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
