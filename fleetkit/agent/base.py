@@ -1,0 +1,232 @@
+"""The base layer: what every deployed agent answers, field for field.
+
+Why: the replies are written out here and not taken from the contract's wire
+structs, so the client's reading cannot excuse a mistake in the agent's writing.
+May import `terminal`, `contract` and `model`.
+The trap: the order and the names of the fields, ``null`` ones included, are
+read by programs that nobody will update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+from fleetkit import contract
+from fleetkit.agent.terminal import (
+    AccountState,
+    ClosedTrade,
+    OpenPosition,
+    Terminal,
+    Tick,
+    UnknownSymbolError,
+)
+from fleetkit.contract import Call
+
+LOOK_BACK: Final = timedelta(days=7)  # how much earlier than `from_date` entries are read (T8)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a handler may know of a request."""
+
+    call: Call[Any]
+    values: Mapping[str, str]  # of the path: {"symbol": "EURUSD"}
+    query: Mapping[str, str]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A status and the object that becomes the JSON body."""
+
+    status: int
+    body: dict[str, Any]
+
+
+class HttpError(Exception):
+    """Ends a handler with an HTTP error and ``{"detail": ...}``."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        self.status, self.detail = status, detail
+        super().__init__(detail)
+
+
+Handler = Callable[[Terminal, Request], Awaitable[Reply]]
+
+
+async def health(terminal: Terminal, request: Request) -> Reply:
+    """``GET /health``."""
+    up = await terminal.initialised()
+    body = {
+        "status": "healthy" if up else "unhealthy",
+        "accounts_monitored": 1 if up else 0,
+        "mt5_initialized": up,
+        "timestamp": terminal.now(),
+    }
+    return Reply(200, body)
+
+
+async def accounts(terminal: Terminal, request: Request) -> Reply:
+    """``GET /accounts``."""
+    return Reply(200, account_body(await terminal.account(), terminal.now()))
+
+
+async def refresh(terminal: Terminal, request: Request) -> Reply:
+    """``POST /refresh``."""
+    await terminal.refresh()
+    return Reply(200, {"status": "success", "message": "Account data refreshed"})
+
+
+async def trade_history(terminal: Terminal, request: Request) -> Reply:
+    """``GET /trade-history``."""
+    book = await terminal.history(history_since(request.query, terminal.now()))
+    body = {
+        "account_number": book.number,
+        "total_trades": len(book.trades),
+        "total_profit": round(sum(trade.profit for trade in book.trades), 2),
+        "total_commission": round(sum(trade.commission for trade in book.trades), 2),
+        "trades": [trade_body(trade) for trade in book.trades],
+    }
+    return Reply(200, body)
+
+
+async def positions(terminal: Terminal, request: Request) -> Reply:
+    """``GET /positions``."""
+    book = await terminal.positions()
+    body = {
+        "account_number": book.number,
+        "position_count": len(book.positions),
+        "total_profit": round(sum(position.profit for position in book.positions), 2),
+        "positions": [position_body(position) for position in book.positions],
+    }
+    return Reply(200, body)
+
+
+async def quote(terminal: Terminal, request: Request) -> Reply:
+    """``GET /quote/{symbol}``."""
+    try:
+        tick = await terminal.quote(request.values["symbol"])
+    except UnknownSymbolError as error:
+        raise HttpError(404, str(error)) from error
+    return Reply(200, quote_body(tick))
+
+
+async def no_trading(terminal: Terminal, request: Request) -> Reply:
+    """Every trade route, until the agent trades."""
+    raise HttpError(400, "Trading not allowed: not yet")
+
+
+HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        contract.HEALTH.name: health,
+        contract.ACCOUNTS.name: accounts,
+        contract.REFRESH.name: refresh,
+        contract.TRADE_HISTORY.name: trade_history,
+        contract.POSITIONS.name: positions,
+        contract.OPEN.name: no_trading,
+        contract.CLOSE.name: no_trading,
+        contract.MODIFY.name: no_trading,
+        contract.QUOTE.name: quote,
+    }
+)
+
+
+def history_since(query: Mapping[str, str], now: datetime) -> datetime:
+    """The earliest entry that ``/trade-history`` reads for this query.
+
+    Raises
+    ------
+    HttpError
+        400 for what is no number of days or no date, 500 for an aware date (T10).
+    """
+    from_date = query.get("from_date")
+    if from_date is None:
+        return now - timedelta(days=_days(query.get("days", str(contract.DEFAULT_DAYS))))
+    try:
+        since = datetime.fromisoformat(from_date)
+    except ValueError as error:
+        raise HttpError(400, f"Invalid from_date: {from_date}") from error
+    if since.tzinfo is not None:
+        # What a base agent's comparison of aware and naive times ends in.
+        raise HttpError(500, "can't compare offset-naive and offset-aware datetimes")
+    return since - LOOK_BACK if since.year > 1 else since  # there is no year 0
+
+
+def _days(text: str) -> int:
+    # The length first: Python refuses to read a number of thousands of digits.
+    readable = len(text) <= 9 and text.isascii() and text.isdigit()
+    if not readable or not 1 <= int(text) <= contract.MAX_DAYS:
+        raise HttpError(400, f"days must be between 1 and {contract.MAX_DAYS}")
+    return int(text)
+
+
+def account_body(state: AccountState, now: datetime) -> dict[str, Any]:
+    """One account object."""
+    return {
+        "account_number": state.number,
+        "account_name": state.name,
+        "balance": state.balance,
+        "status": "connected" if state.connected else "disconnected",
+        "days_operating": state.days_operating,
+        "has_open_position": state.has_open_position,
+        "last_updated": now,
+        "account_holder": state.holder,
+        "prop_firm": state.firm,
+        "initial_balance": state.initial_balance,
+    }
+
+
+def trade_body(trade: ClosedTrade) -> dict[str, Any]:
+    """One closed trade; swap and fee are absent on the base layer (T11)."""
+    return {
+        "symbol": trade.symbol,
+        "side": trade.side.upper(),
+        "lot": trade.volume,
+        "pips": trade.pips,
+        "tp_money": None,
+        "sl_money": None,
+        "commission": trade.commission,
+        "profit": trade.profit,
+        "entry_time": trade.entry_time,
+        "exit_time": trade.exit_time,
+        "entry_price": trade.entry_price,
+        "exit_price": trade.exit_price,
+        "position_id": trade.position_id,
+    }
+
+
+def position_body(position: OpenPosition) -> dict[str, Any]:
+    """One open position."""
+    return {
+        "ticket": position.ticket,
+        "symbol": position.symbol,
+        "type": position.side.upper(),
+        "volume": position.volume,
+        "open_price": position.open_price,
+        "current_price": position.current_price,
+        "sl": position.sl,
+        "tp": position.tp,
+        "profit": position.profit,
+        "swap": position.swap,
+        "commission": position.commission,
+        "open_time": position.open_time,
+    }
+
+
+def quote_body(tick: Tick) -> dict[str, Any]:
+    """One quote, with the sizes base agents guess from the symbol's name (T6)."""
+    pip_value = 0.01 if tick.symbol.endswith("JPY") else 0.0001
+    spread = round(tick.ask - tick.bid, tick.digits)
+    return {
+        "symbol": tick.symbol,
+        "bid": tick.bid,
+        "ask": tick.ask,
+        "spread_points": spread,  # a price difference, whatever its name says
+        "spread_pips": round(spread / pip_value, 1),
+        "pip_value": pip_value,
+        "trade_tick_value": tick.tick_value,
+        "point": tick.point,
+        "timestamp": tick.time,
+    }
