@@ -1,0 +1,225 @@
+"""What a fleet holds: gateways, caches, labels, bindings; made once, closed once.
+
+May import `gateway` and below. The trap: everything here belongs to the loop
+thread, except `snapshot`, `facts` and `closed`, which are replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from sqlite3 import Connection
+from typing import Any
+
+import msgspec
+
+from fleetkit import events
+from fleetkit.aio.rows import Snapshot
+from fleetkit.cache import AccountCache
+from fleetkit.clock import Clock
+from fleetkit.config import FleetConfig
+from fleetkit.errors import FleetClosed, UnknownAccount
+from fleetkit.gateway import Bindings, Caches, Gateway, TradesValue, landed
+from fleetkit.http import AgentHttp, TlsContexts
+from fleetkit.model import AccountReading, AgentStatus, CacheStats, Label, Position
+from fleetkit.store import Store, all_bindings, all_labels
+
+JUMP_S = 30.0  # a clock that jumped this far: the machine slept, nothing is fresh
+
+
+NO_LABEL = Label()
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What a fleet's repr says; replaced as a whole after each reading."""
+
+    agents: int
+    accounts: int
+    connected: int
+    last_full_refresh: datetime | None
+
+
+class FleetState:
+    """The parts of one fleet and how to find an account's gateway among them."""
+
+    def __init__(self, config: FleetConfig, store: Store, clock: Clock) -> None:
+        self.config = config
+        self.store = store
+        self.clock = clock
+        self.bus = events.EventBus()
+        self.closed: str | None = None  # why, once it is
+        self.last_full_refresh: datetime | None = None
+        self.snapshot: Snapshot | None = None
+        self.store_stamp: object = store.change_stamp()
+        self.known_labels: dict[int, Label] = store.run_blocking(all_labels)
+        learned = store.run_blocking(all_bindings)
+        self.bindings = Bindings(
+            config.agents,
+            {
+                agent.name: learned[agent.name, agent.url]
+                for agent in config.agents
+                if (agent.name, agent.url) in learned
+            },
+        )
+        count = len(config.agents)
+        policy = config.cache
+        self.caches = Caches(
+            accounts=AccountCache[str, AccountReading](count, policy.cache_ttl_s, clock),
+            positions=AccountCache[str, tuple[Position, ...]](count, policy.positions_ttl_s, clock),
+            trades=AccountCache[str, TradesValue](count, policy.trades_ttl_s, clock),
+            agents=AccountCache[str, AgentStatus](count, policy.cache_ttl_s, clock),
+        )
+        contexts = TlsContexts()
+        self.gateways: dict[str, Gateway] = {}
+        for agent in config.agents:
+            http = AgentHttp(
+                agent,
+                timeouts=config.timeouts,
+                limits=config.pool,
+                contexts=contexts,
+                clock=clock,
+            )
+            self.gateways[agent.name] = Gateway(
+                agent,
+                config=config,
+                http=http,
+                caches=self.caches,
+                bindings=self.bindings,
+                store=store,
+                bus=self.bus,
+                clock=clock,
+            )
+        self.facts = Facts(count, 0, 0, None)
+
+    def check_open(self) -> None:
+        """Refuse once the fleet is closed.
+
+        Raises
+        ------
+        FleetClosed
+            With the reason.
+        """
+        if self.closed is not None:
+            raise FleetClosed(self.closed)
+
+    async def gateways_for(self, accounts: Sequence[int] | None) -> list[Gateway]:
+        """The gateways of some accounts, or of all.
+
+        Agents whose account is not known yet are asked when a number is not found.
+
+        Raises
+        ------
+        UnknownAccount
+            No agent of this fleet serves a number.
+        """
+        self.check_open()
+        if accounts is None:
+            return list(self.gateways.values())
+        if any(self.bindings.agent_of(account) is None for account in accounts):
+            await self._learn()
+        return [self.gateways[self._agent_of(account)] for account in accounts]
+
+    async def _learn(self) -> None:
+        strangers = [g for g in self.gateways.values() if g.account is None]
+        readings = (landed(gateway.read_account(), gateway.name) for gateway in strangers)
+        await asyncio.gather(*readings, return_exceptions=True)
+
+    def _agent_of(self, account: int) -> str:
+        agent = self.bindings.agent_of(account)
+        if agent is not None:
+            return agent
+        unknown = [g.name for g in self.gateways.values() if g.account is None]
+        hint = ""
+        if unknown:
+            hint = f" {len(unknown)} agents have not said whose they are ({unknown[0]}, …)."
+        msg = (
+            f"No agent of this fleet serves account {account}.{hint} "
+            "fleet.agents() lists every agent with its account."
+        )
+        raise UnknownAccount(msg, account=account)
+
+    def forget_freshness(self, gateway: Gateway) -> None:
+        """Make everything read of one account stale, and what is on its way."""
+        for cache in self._figures():
+            cache.invalidate(gateway.name)
+
+    def forget_everything(self) -> None:
+        """Drop all that was read."""
+        for cache in self._figures():
+            cache.clear()
+        self.caches.agents.clear()
+
+    def _figures(self) -> tuple[AccountCache[str, Any], ...]:
+        caches = self.caches
+        return (caches.accounts, caches.positions, caches.trades)
+
+    def notice_jump(self) -> None:
+        """Mark everything stale after the machine slept or its clock was set."""
+        if abs(self.clock.take_jump()) > JUMP_S:
+            for cache in self._figures():
+                cache.mark_all_stale()
+
+    def label_of(self, account: int) -> Label:
+        """The account's label, or the default one."""
+        return self.known_labels.get(account, NO_LABEL)
+
+    async def notice_labels(self) -> None:
+        """Read the labels again if any kernel wrote to the store."""
+        if self.store.change_stamp() != self.store_stamp:
+            await self.write_labels(lambda _: None)
+
+    async def write_labels(self, write: Callable[[Connection], None]) -> None:
+        """Write to the store and read all labels back, in one trip to its thread."""
+
+        def work(connection: Connection) -> tuple[object, dict[int, Label]]:
+            write(connection)
+            # Taken before reading: what another kernel writes from here on is noticed.
+            return self.store.change_stamp(), all_labels(connection)
+
+        self.store_stamp, self.known_labels = await self.store.run(work)
+
+    def cache_stats(self) -> CacheStats:
+        """The account cache's counters."""
+        cache = self.caches.accounts
+        return CacheStats(
+            accounts_cached=len(cache),
+            agents_cached=len(self.caches.agents),
+            last_full_refresh=self.last_full_refresh,
+            ttl_s=cache.ttl_s,
+            hits=cache.hits,
+            misses=cache.misses,
+            stale_hits=cache.stale_hits,
+            flights_joined=cache.flights_joined,
+            invalidations=cache.invalidations,
+            evictions=cache.evictions,
+        )
+
+    def subscribe(self, handler: Callable[[events.Event], None]) -> Callable[[], None]:
+        """Call `handler` on the loop thread for every event; returns the way to stop."""
+        return self.bus.subscribe(handler)
+
+    async def cancel_all(self) -> int:
+        """Cancel every reading in flight; callers get what is known. Returns how many."""
+        return sum(cache.cancel_flights() for cache in self._figures())
+
+    def count_hits(self) -> None:
+        """A whole `accounts` was answered from the snapshot."""
+        self.caches.accounts.hits += len(self.gateways)
+
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Cancel what is in flight and close every connection; again does nothing."""
+        await self.aclose(timeout_s)
+
+    async def aclose(self, timeout_s: float = 5.0, why: str = "This fleet was closed.") -> None:
+        """Cancel reads, close every connection and the store; again does nothing."""
+        if self.closed is not None:
+            return
+        self.closed = f"{why} Connect again with fleetkit.connect(...)."
+        self.snapshot = None
+        await self.cancel_all()
+        closing = [asyncio.ensure_future(g.aclose()) for g in self.gateways.values()]
+        await asyncio.wait(closing, timeout=max(timeout_s, 0.05))
+        for late in closing:
+            late.cancel()
+        self.store.close(timeout_s=max(timeout_s, 0.05))

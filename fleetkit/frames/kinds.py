@@ -1,0 +1,117 @@
+"""The kinds of column a frame can have: a dtype, and how to fill it.
+
+Why: each dtype is spelled once, so that no row and many rows cannot differ.
+May import pandas, numpy, pyarrow and `model`. The trap: every array returned is
+new and writable; a view into shared memory would let one cell change another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
+from pandas.api.extensions import ExtensionDtype
+
+from fleetkit.model import AccountStatus, AgentStatus, Binding, Breaker, Side, Source
+
+
+class Kind(NamedTuple):
+    """One kind of column.
+
+    ``fill`` takes plain values, ``None`` where not known, and returns a new
+    array of ``dtype``.
+    """
+
+    dtype: np.dtype[Any] | ExtensionDtype
+    fill: Callable[[Sequence[Any]], Any]
+
+
+# `StringDtype` under its own name rather than "str": the same with or without pandas options.
+_TEXT: Final = pd.StringDtype("pyarrow", na_value=np.nan)
+_TIME: Final = pd.DatetimeTZDtype("us", "UTC")
+_MICROSECONDS: Final = pa.timestamp("us", tz="UTC")
+
+
+def texts(values: Any) -> Any:
+    """A ``str`` column from an Arrow array of strings."""
+    return pd.array(values, dtype=_TEXT)
+
+
+def times(values: npt.NDArray[np.datetime64]) -> Any:
+    """A UTC column from naive microseconds that already are UTC."""
+    return pd.array(values, dtype=_TIME)
+
+
+def _fill_text(values: Sequence[Any]) -> Any:
+    return texts(pa.array(values, pa.large_string()))
+
+
+def _fill_time(values: Sequence[Any]) -> Any:
+    return times(pa.array(values, _MICROSECONDS).to_numpy(zero_copy_only=False).copy())
+
+
+def _fill_float(values: Sequence[Any]) -> Any:
+    return pa.array(values, pa.float64()).to_numpy(zero_copy_only=False).copy()
+
+
+def _fill_int64(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype=np.int64)
+
+
+def _fill_duration(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype="m8[us]")
+
+
+def integers(values: Any) -> Any:
+    """A nullable ``Int64`` column from an Arrow array of int64."""
+    known = values.fill_null(0).to_numpy(zero_copy_only=False).copy()
+    return pd.arrays.IntegerArray(known, values.is_null().to_numpy(zero_copy_only=False).copy())
+
+
+def _fill_integer(values: Sequence[Any]) -> Any:
+    return integers(pa.array(values, pa.int64()))
+
+
+def _fill_flag(values: Sequence[Any]) -> Any:
+    column = pa.array(values, pa.bool_())
+    known = column.fill_null(False).to_numpy(zero_copy_only=False).copy()
+    return pd.arrays.BooleanArray(known, column.is_null().to_numpy(zero_copy_only=False).copy())
+
+
+def coded(codes: npt.NDArray[np.int8], kind: Kind) -> Any:
+    """A categorical column of that kind from places in its enum; -1 is not known."""
+    dtype: Any = kind.dtype
+    return pd.Categorical.from_codes(codes, dtype=dtype)
+
+
+def words(values: type[StrEnum]) -> Kind:
+    """A categorical whose categories are the enum's words, in their order, always all of them."""
+    dtype = pd.CategoricalDtype([str(word.value) for word in values])
+    codes: dict[Any, int] = {word: code for code, word in enumerate(values)} | {None: -1}
+
+    def fill(column: Sequence[Any]) -> Any:
+        found = np.fromiter([codes[value] for value in column], np.int8, count=len(column))
+        return pd.Categorical.from_codes(found, dtype=dtype)
+
+    return Kind(dtype, fill)
+
+
+TEXT: Final = Kind(_TEXT, _fill_text)
+TIME: Final = Kind(_TIME, _fill_time)
+FLOAT: Final = Kind(np.dtype("f8"), _fill_float)
+NUMBER: Final = Kind(np.dtype("i8"), _fill_int64)  # account and ticket: always known
+INTEGER: Final = Kind(pd.Int64Dtype(), _fill_integer)
+FLAG: Final = Kind(pd.BooleanDtype(), _fill_flag)
+DURATION: Final = Kind(np.dtype("m8[us]"), _fill_duration)
+
+ACCOUNT_STATUS: Final = words(AccountStatus)
+AGENT_STATUS: Final = words(AgentStatus)
+BINDING: Final = words(Binding)
+BREAKER: Final = words(Breaker)
+SIDE: Final = words(Side)
+SOURCE: Final = words(Source)

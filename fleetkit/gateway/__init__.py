@@ -1,0 +1,28 @@
+"""One agent's session: what everything above reads through.
+
+Why: identity, meaning of times, suspicion of empty answers, health and cache meet
+here, once for every kind of reading. May import `cache`, `health`, `http`,
+`store`, `frames` and below. The trap: an agent's answer is a claim. It becomes a
+fact only after the account number in it is the one this agent is bound to.
+"""
+
+from fleetkit.gateway.bindings import Bindings, Verdict
+from fleetkit.gateway.landing import landed, outcome, status_of
+from fleetkit.gateway.session import (
+    Caches,
+    Failure,
+    Gateway,
+    TradesValue,
+)
+
+__all__ = [
+    "Bindings",
+    "Caches",
+    "Failure",
+    "Gateway",
+    "TradesValue",
+    "Verdict",
+    "landed",
+    "outcome",
+    "status_of",
+]

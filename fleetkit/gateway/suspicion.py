@@ -1,0 +1,65 @@
+"""Whether an empty list of positions may be believed (T2).
+
+Pure: told what was seen and when, it says what to think of an empty answer. May
+import nothing of fleetkit. The trap: on any internal error a base agent answers
+with an empty list, with the right account number in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+CONFIRM_AFTER_S = 2.0  # two empty answers closer together may be one hiccup
+
+
+class Belief(StrEnum):
+    """What to do with an empty answer."""
+
+    BELIEVE = "believe"
+    SUSPECT = "suspect"
+    ASK_BALANCE = "ask_balance"  # empty twice; believed if the balance explains it
+
+
+class EmptyGuard:
+    """Remembers the last positions seen and the balance before they went."""
+
+    def __init__(self) -> None:
+        self._tickets: frozenset[int] = frozenset()
+        self._balance: float | None = None
+        self._first_empty_at: float | None = None
+
+    def __repr__(self) -> str:
+        state = "calm" if self._first_empty_at is None else "suspicious"
+        return f"<EmptyGuard {len(self._tickets)} tickets seen, {state}>"
+
+    @property
+    def tickets(self) -> frozenset[int]:
+        """The tickets of the last non-empty answer."""
+        return self._tickets
+
+    def saw(self, tickets: Iterable[int], balance: float | None) -> None:
+        """A non-empty answer came; `balance` is the newest one known before it."""
+        self._tickets = frozenset(tickets)
+        self._balance = balance
+        self._first_empty_at = None
+
+    def saw_flat(self) -> None:
+        """An empty answer was believed."""
+        self._tickets = frozenset()
+        self._balance = None
+        self._first_empty_at = None
+
+    def judge(self, now: float) -> Belief:
+        """An empty answer came."""
+        if not self._tickets:
+            return Belief.BELIEVE
+        if self._first_empty_at is None:
+            self._first_empty_at = now
+        if now - self._first_empty_at < CONFIRM_AFTER_S:
+            return Belief.SUSPECT
+        return Belief.ASK_BALANCE
+
+    def explains(self, balance: float | None) -> bool:
+        """Whether the balance moved, as closing a position moves it."""
+        return self._balance is not None and balance is not None and balance != self._balance

@@ -1,0 +1,113 @@
+"""The few connections to one agent.
+
+Why: httpcore's pool walks all its connections and can wait for ever after a
+cancellation; a lane already says how many requests an agent gets, so what is left
+is to keep idle connections and to retire broken ones. May import httpcore only.
+The trap: on HTTP/2 a cancelled stream is never reset; a connection that lost a
+stream takes no new ones and is closed when its others are done.
+"""
+
+from __future__ import annotations
+
+import ssl
+
+import httpcore
+
+from fleetkit.http.stream import AsyncioBackend
+
+
+class PooledConnection:
+    """One httpcore connection and how many requests are on it."""
+
+    def __init__(self, connection: httpcore.AsyncHTTPConnection) -> None:
+        self.connection = connection
+        self.served = 0
+        self.in_flight = 0
+        self.retired = False
+
+    def __repr__(self) -> str:
+        retired = ", retired" if self.retired else ""
+        return f"<PooledConnection {self.served} served, {self.in_flight} in flight{retired}>"
+
+    @property
+    def takes_requests(self) -> bool:
+        return (
+            not self.retired
+            and self.connection.is_available()
+            and not self.connection.has_expired()
+        )
+
+
+class ConnectionPool:
+    """Connections to one origin: reuse what is idle, make what is missing, retire what broke."""
+
+    def __init__(
+        self,
+        origin: httpcore.Origin,
+        *,
+        ssl_context: ssl.SSLContext | None,
+        http1: bool,
+        http2: bool,
+        keep_alive_s: float,
+        pooling: bool,
+        backend: httpcore.AsyncNetworkBackend | None = None,
+    ) -> None:
+        self._origin = origin
+        self._ssl_context = ssl_context
+        self._http1, self._http2 = http1, http2
+        self._keep_alive_s = keep_alive_s
+        self._pooling = pooling
+        self._backend = backend or AsyncioBackend()
+        self._connections: list[PooledConnection] = []
+        self.made = 0
+
+    def __repr__(self) -> str:
+        return f"<ConnectionPool {len(self._connections)} open, {self.made} made>"
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._connections)
+
+    async def take(self) -> PooledConnection:
+        """Return a connection for one request; give it back with `give_back`."""
+        for pooled in tuple(self._connections):
+            if pooled.takes_requests:
+                pooled.in_flight += 1
+                return pooled
+            if pooled.in_flight == 0:
+                await self._close(pooled)
+        self.made += 1
+        pooled = PooledConnection(
+            httpcore.AsyncHTTPConnection(
+                self._origin,
+                ssl_context=self._ssl_context,
+                keepalive_expiry=self._keep_alive_s,
+                http1=self._http1,
+                http2=self._http2,
+                network_backend=self._backend,
+            )
+        )
+        pooled.in_flight = 1
+        self._connections.append(pooled)
+        return pooled
+
+    async def give_back(self, pooled: PooledConnection, *, healthy: bool) -> None:
+        """Keep the connection if its request ended well, else retire it."""
+        pooled.in_flight -= 1
+        pooled.served += 1
+        if not healthy or not self._pooling or pooled.connection.is_closed():
+            pooled.retired = True
+        if pooled.in_flight == 0 and (pooled.retired or not pooled.connection.is_available()):
+            await self._close(pooled)
+
+    async def _close(self, pooled: PooledConnection) -> None:
+        pooled.retired = True
+        if pooled in self._connections:
+            self._connections.remove(pooled)
+        await pooled.connection.aclose()
+
+    async def aclose(self) -> None:
+        """Close everything; whoever still reads gets an error."""
+        for pooled in tuple(self._connections):
+            await self._close(pooled)
