@@ -119,6 +119,11 @@ class Link:
                 deadline_s=deadline_s or self._config.timeouts.read_deadline_s,
             )
             decoded = self._decode(call, reply)
+        except RecursionError:
+            # Of any decoder, that of an error's body, too: a body can be as deep as it likes.
+            deep = self.contract_error("nested too deeply", "$", call)
+            self._note_failure(deep, self._clock.elapsed() - started, call)
+            raise deep from None
         except AgentError as error:
             self._note_failure(error, self._clock.elapsed() - started, call)
             raise
@@ -159,7 +164,7 @@ class Link:
         self._set_status(AgentStatus.ONLINE)
         self._last_date = reply.date
         if call is not contract.ACCOUNTS:  # that one counts once its terminal turned out connected
-            self._note_alive()
+            self.note(health.Answered())
         if self._bus.is_watched:
             latency_ms = reply.latency_s * 1000
             self._bus.publish(events.Refreshed(self.name, self.account, call.name, latency_ms))
@@ -168,16 +173,12 @@ class Link:
         self.last_error = str(error)
         self._set_status(_agent_status(error))
         if _is_answer(error):
-            self._note_alive()
+            self.note(health.Answered())
         else:
             recoverable = not isinstance(error, AgentOffline) and call is not contract.REFRESH
             self.note(health.Failed(took_s, recoverable))
         if self._bus.is_watched:
             self._bus.publish(events.RefreshFailed(self.name, self.account, call.name, str(error)))
-
-    def _note_alive(self) -> None:
-        if not self.health.disconnects:
-            self.note(health.Succeeded())
 
     def _set_status(self, status: AgentStatus) -> None:
         self.status = status
