@@ -21,7 +21,7 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # account and ticket 
 
 MAX_DAYS: Final = 365  # `days` above it is a 400 (T9)
 DEFAULT_DAYS: Final = 30
-PIECE_BYTES: Final = 2**18  # of a trade history: what is decoded from it fits a processor's cache
+PIECE_BYTES: Final = 2**19  # of a trade history: what is decoded from it fits a processor's cache
 
 
 class AccountWire(msgspec.Struct, kw_only=True, gc=False):

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from http import HTTPStatus
+from typing import NamedTuple
 
 from fleetkit import health
 from fleetkit.clock import Clock
@@ -24,11 +25,24 @@ WIDEST_ZONES_S = 26 * 3600.0  # from UTC-12 to UTC+14
 
 
 async def examine(gateways: Sequence[Gateway], clock: Clock) -> list[Diagnosis]:
-    """Examine every agent at once."""
-    return list(await asyncio.gather(*(_examine(gateway, clock) for gateway in gateways)))
+    """Examine every agent at once, and judge when all have answered: one may contradict another."""
+    findings = await asyncio.gather(*(_ask(gateway, clock) for gateway in gateways))
+    return [
+        _diagnosis(gateway, finding, clock.elapsed())
+        for gateway, finding in zip(gateways, findings, strict=True)
+    ]
 
 
-async def _examine(gateway: Gateway, clock: Clock) -> Diagnosis:
+class Finding(NamedTuple):
+    """What one agent answered."""
+
+    terminal: str | None
+    latency_s: float | None
+    skew_s: float | None  # by what it wrote, which depends on its zone
+    error: AgentError | None
+
+
+async def _ask(gateway: Gateway, clock: Clock) -> Finding:
     started = clock.elapsed()
     terminal: str | None = None
     latency_s: float | None = None
@@ -48,6 +62,11 @@ async def _examine(gateway: Gateway, clock: Clock) -> Diagnosis:
             await landed(gateway.read_account(), gateway.name)
     except AgentError as failure:
         error = failure
+    return Finding(terminal, latency_s, skew_s, error)
+
+
+def _diagnosis(gateway: Gateway, finding: Finding, now: float) -> Diagnosis:
+    terminal, latency_s, skew_s, error = finding
     link, agent = gateway.link, gateway.agent
     info = gateway.info()
     return Diagnosis(
@@ -63,7 +82,7 @@ async def _examine(gateway: Gateway, clock: Clock) -> Diagnosis:
         time_zone=agent.time_zone or "UTC",
         time_zone_source="assumed" if agent.time_zone is None else "configured",
         binding=info.binding,
-        breaker=health.shown_breaker(link.health, clock.elapsed()),
+        breaker=health.shown_breaker(link.health, now),
         last_error=str(error) if error is not None else info.last_error,
         advice=_advice(gateway, terminal, error, skew_s),
     )

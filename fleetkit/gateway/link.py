@@ -30,6 +30,7 @@ from fleetkit.errors import (
     ContractError,
     StoreError,
 )
+from fleetkit.frames import FrameError
 from fleetkit.http import AgentHttp, Reply
 from fleetkit.model import AgentStatus
 from fleetkit.store import Store, claim_recovery
@@ -106,8 +107,9 @@ class Link:
         query: dict[str, str] | None = None,
         symbol: str | None = None,
         deadline_s: float | None = None,
+        decode: Callable[[bytes], Any] | None = None,
     ) -> Any:
-        """Make a call and decode its answer into the call's wire struct."""
+        """Make a call and decode its answer, into the call's wire struct unless told otherwise."""
         started = self._clock.elapsed()
         if self._bus.is_watched:
             self._bus.publish(events.Refreshing(self.name, self.account, call.name))
@@ -118,7 +120,7 @@ class Link:
                 symbol=symbol,
                 deadline_s=deadline_s or self._config.timeouts.read_deadline_s,
             )
-            decoded = self._decode(call, reply)
+            decoded = self._decode(call, reply, decode or call.decode)
         except RecursionError:
             # Of any decoder, that of an error's body, too: a body can be as deep as it likes.
             deep = self.contract_error("nested too deeply", "$", call)
@@ -130,9 +132,11 @@ class Link:
         self._note_answer(reply, call)
         return decoded
 
-    def _decode(self, call: Call[Any], reply: Reply) -> Any:
+    def _decode(self, call: Call[Any], reply: Reply, decode: Callable[[bytes], Any]) -> Any:
         try:
-            return call.decode(reply.body)
+            return decode(reply.body)
+        except FrameError as error:
+            raise self.contract_error(str(error), error.json_path, call) from None
         except msgspec.ValidationError as error:
             text, _, path = str(error).partition(" - at ")
             raise self.contract_error(text, path.strip("`") or "$", call) from None

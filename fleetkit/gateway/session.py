@@ -25,7 +25,7 @@ from fleetkit.errors import (
     TerminalDisconnected,
     WrongAccount,
 )
-from fleetkit.frames import FrameError, TradeBlock
+from fleetkit.frames import TradeBlock, decode_history
 from fleetkit.gateway.adopt import adopt_account, adopt_position, adopt_quote
 from fleetkit.gateway.bindings import Bindings, Verdict
 from fleetkit.gateway.landing import landed, status_of
@@ -264,21 +264,16 @@ class Gateway:
 
     async def _trades(self, since: datetime, query: dict[str, str]) -> TradesValue:
         account = await self._known_account()
-        wire = await self.link.ask(
+        wire, block = await self.link.ask(
             contract.TRADE_HISTORY,
             query=query,
             deadline_s=self._config.timeouts.history_deadline_s,
+            decode=lambda body: decode_history(body, self.zone),
         )
         if wire.account_number != account:
             if wire.account_number == 0:
                 self._suspect_history("answered with a trade history for account 0")
             await self._check_identity(wire.account_number)
-        try:
-            block = TradeBlock.from_wire(wire.trades, self.zone)
-        except FrameError as error:
-            raise self.link.contract_error(
-                str(error), error.json_path, contract.TRADE_HISTORY
-            ) from None
         older = self._caches.trades.last_good(self.name)
         if older is None:
             return TradesValue(block, since, since)

@@ -219,6 +219,7 @@ class AgentHttp:
                 if not reusable or replays == 0:
                     raise
                 replays -= 1
+                await self._pool.retire_idle()
 
     async def _send(
         self, pooled: PooledConnection, call: Call[Any], request: httpcore.Request

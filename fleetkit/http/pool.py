@@ -114,6 +114,12 @@ class ConnectionPool:
         if pooled.in_flight == 0 and (pooled.retired or not pooled.connection.is_available()):
             await self._close(pooled)
 
+    async def retire_idle(self) -> None:
+        """Close what nobody uses: where one kept connection turned out dead, so may the others."""
+        for pooled in tuple(self._connections):
+            if pooled.in_flight == 0:
+                await self._close(pooled)
+
     async def _close(self, pooled: PooledConnection) -> None:
         pooled.retired = True
         if pooled in self._connections:

@@ -12,7 +12,7 @@ from tests.support.fake_clock import FakeClock
 
 
 @pytest.fixture
-def ending():
+def ending(nothing_left_behind):
     """What is entered here is left when the test ends, newest first."""
     with ExitStack() as stack:
         yield stack

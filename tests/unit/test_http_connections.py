@@ -171,6 +171,29 @@ def test_there_is_one_replay_and_no_more() -> None:
     run(scenario())
 
 
+def test_the_replay_goes_over_a_new_connection() -> None:
+    """Where one kept connection is dead, the other kept ones are not trusted with the replay."""
+    go = threading.Event()
+
+    async def resetting(exchange: Exchange) -> None:
+        await exchange.until(go)
+        await reset_on_reuse(exchange)
+
+    async def scenario() -> None:
+        with RawServer(resetting) as server:
+            async with agent_http(server.url, lanes=3) as http:
+                calls = [asyncio.ensure_future(get(http)) for _ in range(3)]
+                await seen(server, lambda now: now.concurrent == 3)
+                go.set()
+                await asyncio.gather(*calls)
+                assert b"7100001" in await get(http)
+                assert len(server.paths) == 5
+                assert server.seen.connections == 4
+                await seen(server, lambda now: now.open == 1)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("how", ["reset", "close"])
 def test_a_fresh_connection_that_breaks_is_no_reason_to_replay(how: str) -> None:
     """An agent that breaks what was just opened is asked once."""

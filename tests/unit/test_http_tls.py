@@ -15,8 +15,9 @@ import pytest
 import fleetkit as fk
 from fleetkit.contract import ACCOUNTS
 from fleetkit.http import AgentHttp, TlsContexts
+from fleetkit.http.stream import AsyncioBackend
 from tests.support.certificates import Authority
-from tests.support.one_agent import DEADLINE_S, agent_http
+from tests.support.one_agent import DEADLINE_S, agent_http, until
 from tests.support.raw_server import BOUND_S, Exchange, RawServer, base_agent
 
 pytestmark = pytest.mark.usefixtures("nothing_left_behind")
@@ -159,6 +160,39 @@ def test_lanes_on_an_agent_without_http2_waste_no_handshake(authority: Authority
                 await asyncio.gather(*(get(http) for _ in range(8)))
                 assert server.seen.connections == http.connections_made == 4
                 assert http.requests == len(server.requests) == 16
+
+    run(scenario())
+
+
+class Gate(AsyncioBackend):
+    """Lets connections through while it is open."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def connect_tcp(self, *args: Any, **kwargs: Any) -> Any:
+        await self.open.wait()
+        return await super().connect_tcp(*args, **kwargs)
+
+
+def test_an_agent_known_to_lack_http2_gets_its_connections_at_once(authority: Authority) -> None:
+    """Nobody queues behind a handshake to find out that the connection serves only one."""
+
+    async def scenario() -> None:
+        gate = Gate()
+        with RawServer(tls=authority.server("http/1.1")) as server:
+            async with agent_http(
+                server.url, lanes=3, ca_file=authority.file, backend=gate
+            ) as http:
+                await get(http)
+                await asyncio.to_thread(server.drop_idle)
+                await asyncio.to_thread(server.wait_until_left)
+                gate.open.clear()
+                calls = [asyncio.ensure_future(get(http)) for _ in range(3)]
+                await until(lambda: http.connections_made == 4)
+                gate.open.set()
+                await asyncio.gather(*calls)
 
     run(scenario())
 
