@@ -45,9 +45,7 @@ def read_labels(source: str | os.PathLike[str] | Mapping[int, str], field: str) 
     return labels
 
 
-def _load(
-    source: str | os.PathLike[str] | Mapping[int, str],
-) -> tuple[str, Mapping[object, object]]:
+def _load(source: object) -> tuple[str, Mapping[object, object]]:
     if isinstance(source, Mapping):
         return "labels", dict(source.items())
     if not isinstance(source, (str, os.PathLike)):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import fleetkit as fk
 import pytest
 
+import fleetkit as fk
 from tests.support.agents import served
 from tests.support.fake_clock import FakeClock
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
-import fleetkit as fk
 import pandas as pd
 import pytest
 
-from tests.support.agents import Reply, account_body, disconnected_body, quote_body
+import fleetkit as fk
+from tests.support.agents import Reply
+from tests.support.bodies import account_body, disconnected_body, quote_body
 
 FAILING = Reply({"detail": "busy"}, status=500)
 
@@ -112,7 +113,8 @@ def test_agents_tells_what_is_known_without_asking(serve, connect):
     assert after["capabilities"].tolist() == ["base"] * 2
     assert "HTTP 500: busy" in after["last_error"].iloc[1]
     assert after["last_ok"].isna().tolist() == [False, True]
-    assert (after["latency_p50_ms"].iloc[0] > 0) and (after["latency_p95_ms"].iloc[0] > 0)
+    assert after["latency_p50_ms"].iloc[0] > 0
+    assert after["latency_p95_ms"].iloc[0] > 0
 
 
 def test_refresh_reads_some_and_shows_all(serve, connect):
@@ -151,7 +153,7 @@ def test_a_refused_reconnect_is_partial(serve, connect):
     fleet = connect(agents.config())
     fleet.accounts()
     agents[1].always("/refresh", Reply({"detail": "terminal stuck"}, status=500))
-    with pytest.raises(fk.PartialResult, match="Could not be reconnected: 1. .* for all accounts") as caught:
+    with pytest.raises(fk.PartialResult, match="Could not be reconnected: 1") as caught:
         fleet.reconnect()
     assert caught.value.missing == [agents[1].number]
     assert "terminal stuck" in caught.value.reasons[agents[1].number]
@@ -165,7 +167,7 @@ def test_a_refused_reconnect_is_partial(serve, connect):
 def test_the_doctor_finds_what_is_wrong_with_each(serve, connect):
     """Healthy, old, unhealthy, skewed, disconnected, offline: one question each."""
     agents = serve(6)
-    healthy, old, unhealthy, skewed, _, offline = agents
+    _, old, unhealthy, skewed, _, offline = agents
     configs = agents.configured(time_zone="Europe/Athens")
     del configs[0]["time_zone"]
     old.always("/health", Reply({"detail": "Not Found"}, status=404))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fleetkit as fk
 import pytest
 
-from tests.support.agents import Reply, history_body, position, positions_body, trade
+import fleetkit as fk
+from tests.support.agents import Reply
+from tests.support.bodies import history_body, position, positions_body, trade
 
 FORMS = pytest.mark.parametrize("account_in_reply", ["zero", "right"])
 

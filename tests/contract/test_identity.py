@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fleetkit as fk
 import pytest
 
-from tests.support.agents import (
-    Reply,
+import fleetkit as fk
+from tests.support.agents import Reply
+from tests.support.bodies import (
     account_body,
     disconnected_body,
     history_body,

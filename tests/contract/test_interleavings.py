@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import tempfile
 
-import fleetkit as fk
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+import fleetkit as fk
 from tests.support.agents import served, until
 from tests.support.fake_clock import FakeClock
 
@@ -124,7 +124,7 @@ class ServedInterleavings(RuleBasedStateMachine):
 
 
 ServedInterleavings.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, print_blob=True
+    max_examples=60, stateful_step_count=30, deadline=None, print_blob=True
 )
 TestServedInterleavings = ServedInterleavings.TestCase
 

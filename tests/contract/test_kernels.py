@@ -7,10 +7,11 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-import fleetkit as fk
 import pytest
 
-from tests.support.agents import Reply, account_body
+import fleetkit as fk
+from tests.support.agents import Reply
+from tests.support.bodies import account_body
 
 KERNEL = """
 import json, sys

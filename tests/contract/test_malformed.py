@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 
-import fleetkit as fk
 import pytest
 
-from tests.support.agents import (
-    Reply,
-    account_body,
-    history_body,
-    position,
-    positions_body,
-    trade,
-)
+import fleetkit as fk
+from tests.support.agents import Reply
+from tests.support.bodies import account_body, history_body, position, positions_body, trade
 
 NUMBER = 7_100_002  # of the second agent, which misbehaves
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fleetkit as fk
 import pytest
 
-from tests.support.agents import Reply, disconnected_body, until
+import fleetkit as fk
+from tests.support.agents import Reply, until
+from tests.support.bodies import disconnected_body
 
 FAILING = Reply({"detail": "MT5 not initialized"}, status=500)
 TROUBLES = pytest.mark.parametrize(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
-from tests.support.agents import position, trade
+from tests.support.bodies import position, trade
 from tests.support.fake_clock import FakeClock
 
 LONG_AGO = "2025-03-30T00:00:00"
@@ -150,11 +150,11 @@ def test_a_date_is_sent_naive_in_the_agents_zone(agent, connect, clock, zone):
     fleet.trades(since="2020-06-01T00:00:00+00:00")
     start = asked(agent)["from_date"]
     naive = datetime.fromisoformat(start)
-    assert naive.tzinfo is None and "Z" not in start and "+" not in start
+    assert naive.tzinfo is None
     assert naive <= datetime(2020, 6, 1) - timedelta(days=34)  # noqa: DTZ001 - it is wall clock
 
 
-@pytest.mark.parametrize("since", ["0001-01-01", "1969-07-20", datetime.min])
+@pytest.mark.parametrize("since", ["0001-01-01", "1969-07-20", date.min])
 def test_since_the_dawn_of_time(agent, connect, clock, since):
     """No overflow in any zone; terminals count from 1970."""
     fleet = connect([agent.config(time_zone="America/New_York")], clock=clock)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import fleetkit as fk
 import pytest
 
+import fleetkit as fk
 from tests.support.agents import until
 
 FLEET = 69

@@ -40,7 +40,8 @@ class Kernel:
 
     def start(self, code: str) -> str:
         """Begin to run a cell."""
-        return str(self.client.execute(code))
+        # An error must not make the kernel drop the cells that follow.
+        return str(self.client.execute(code, stop_on_error=False))
 
     def end(self, cell: str) -> dict[str, Any]:
         """Wait for a cell's reply."""

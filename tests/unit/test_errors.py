@@ -6,9 +6,10 @@ import inspect
 import pickle
 import textwrap
 
-import fleetkit
 import pandas as pd
 import pytest
+
+import fleetkit
 from fleetkit import errors
 
 

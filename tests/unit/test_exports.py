@@ -9,8 +9,9 @@ import sys
 from enum import Enum
 from pathlib import Path
 
-import fleetkit
 import pytest
+
+import fleetkit
 
 SOURCE = Path(fleetkit.__file__)
 NEVER_ON_IMPORT = (

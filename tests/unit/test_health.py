@@ -149,7 +149,7 @@ def test_whatever_happens_the_state_stays_sane(history):
         was_recovering = health.recovering
         health, command = step(health, event, now, RECOVERY, BREAKER)
         if command is Command.RECOVER:
-            assert health.recovering and not was_recovering
+            assert (was_recovering, health.recovering) == (False, True)
         assert health.open_until <= now + BREAKER.open_max_s
         assert health.recover_not_before <= now + RECOVERY.backoff_max_s
         if isinstance(event, Succeeded):

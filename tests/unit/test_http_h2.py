@@ -13,7 +13,16 @@ import fleetkit as fk
 from fleetkit.contract import ACCOUNTS, HEALTH, POSITIONS, REFRESH, Call
 from fleetkit.errors import AgentTimeout, ConnectionBroken
 from fleetkit.http import AgentHttp
-from fleetkit.http.turns import CONTINUATION, END_HEADERS, HEADERS, Frames
+from fleetkit.http.stream import AsyncioBackend
+from fleetkit.http.turns import (
+    CONTINUATION,
+    END_HEADERS,
+    HEADERS,
+    TURN,
+    Frames,
+    Line,
+    SharedStream,
+)
 from fleetkit.model import Http2
 from tests.support.one_agent import DEADLINE_S, agent_http
 from tests.support.raw_server import BOUND_S, Exchange, RawServer, base_agent
@@ -227,6 +236,40 @@ def test_turns_keep_out_of_header_blocks() -> None:
     whole = Frames()
     whole.follow(data)
     assert whole.between
+
+
+class Chunks:
+    """A stream of given chunks."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = list(chunks)
+
+    async def read(self, *_: Any) -> bytes:
+        return self.chunks.pop(0)
+
+    def get_extra_info(self, _: str) -> bool:
+        return False
+
+
+def test_everybody_gets_one_turn_at_the_end_of_a_frame() -> None:
+    """Three on a connection: after a read two turns, but none inside of a frame or header block."""
+    settings = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+    headers = bytes((0, 0, 2, HEADERS, 0, 0, 0, 0, 1, 7, 7))
+    rest = bytes((0, 0, 1, CONTINUATION, END_HEADERS, 0, 0, 0, 1, 7))
+
+    async def scenario() -> None:
+        line = Line(AsyncioBackend(), http1=False, http2=True)
+        line.in_flight = 3
+        chunks = Chunks(settings, headers[:5], headers[5:], rest, settings)
+        stream = SharedStream(chunks, line, speaks_http2=True)  # type: ignore[arg-type]  # a fake
+        read = [await stream.read(100) for _ in range(8)]
+        assert read == [settings, TURN, TURN, headers[:5], headers[5:], rest, TURN, TURN]
+        line.in_flight = 1
+        assert await stream.read(100) == settings
+        chunks.chunks.append(b"next")
+        assert await stream.read(100) == b"next", "alone, nobody needs a turn"
+
+    run(scenario())
 
 
 def test_headers_in_pieces_survive_the_turns() -> None:

@@ -122,7 +122,7 @@ def test_two_spans_are_refused():
 
 
 @pytest.mark.parametrize(
-    "since", ["0001-01-01", datetime.min, datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))]
+    "since", ["0001-01-01", date.min, datetime.min.replace(tzinfo=timezone(timedelta(hours=9)))]
 )
 def test_the_dawn_of_time_is_when_terminals_begin_to_count(since):
     """No overflow anywhere, and nothing older exists."""
