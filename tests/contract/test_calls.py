@@ -271,13 +271,20 @@ def test_a_fleet_says_how_it_stands(serve, connect):
     assert repr(fleet) == "<Fleet closed, 2 agents>"
 
 
-def test_cancel_all_ends_a_quote_as_well(serve, connect):
-    """A call that is no reading of the cache is called back too, with a sentence."""
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("/quote/EURUSD", lambda fleet, number: fleet.quote(number, "EURUSD")),
+        ("/refresh", lambda fleet, number: fleet.reconnect(number)),
+    ],
+)
+def test_cancel_all_ends_a_call_that_is_no_reading(serve, connect, path, ask):
+    """A quote and a reconnect are called back too, with a sentence, and nothing follows."""
     agents = serve(1)
     fleet = connect(agents.configured())
-    hold = agents[0].hang("/quote/EURUSD")
+    hold = agents[0].hang(path)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(fleet.quote, agents[0].number, "EURUSD")
+        asked = pool.submit(ask, fleet, agents[0].number)
         hold.wait()
         assert fleet.cancel_all() == 1
         with pytest.raises(fk.AgentCancelled, match="cancelled before vps00"):
