@@ -22,6 +22,7 @@ from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, FleetConfig
 from fleetkit.contract import Call
 from fleetkit.errors import (
+    AgentCancelled,
     AgentError,
     AgentOffline,
     AgentRefused,
@@ -175,10 +176,13 @@ class Link:
 
     def _note_failure(self, error: AgentError, took_s: float, call: Call[Any]) -> None:
         self.last_error = str(error)
-        self._set_status(_agent_status(error))
-        if _is_answer(error):
+        if isinstance(error, AgentCancelled):
+            pass  # our own doing; says nothing of the agent
+        elif _is_answer(error):
+            self._set_status(AgentStatus.ONLINE)
             self.note(health.Answered())
         else:
+            self._set_status(_agent_status(error))
             recoverable = not isinstance(error, AgentOffline) and call is not contract.REFRESH
             self.note(health.Failed(took_s, recoverable))
         if self._bus.is_watched:
@@ -234,8 +238,6 @@ class Link:
 
 
 def _agent_status(error: AgentError) -> AgentStatus:
-    if _is_answer(error):
-        return AgentStatus.ONLINE
     if isinstance(error, AgentOffline):
         return AgentStatus.OFFLINE
     if isinstance(error, AgentTimeout):

@@ -290,6 +290,8 @@ def test_cancel_all_ends_a_call_that_is_no_reading(serve, connect, path, ask):
         with pytest.raises(fk.AgentCancelled, match="cancelled before vps00"):
             asked.result(timeout=5)
     hold.release()
+    assert fleet.agents()["failures"].tolist() == [0], "our own doing says nothing of the agent"
+    assert agents[0].count() == 1
 
 
 def test_an_error_body_cannot_speak_to_the_terminal(serve, connect):

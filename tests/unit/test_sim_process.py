@@ -226,7 +226,11 @@ def test_a_forked_child_leaves_the_fleet_alone() -> None:
         "demo.stop()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, timeout=30
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        timeout=30,
     )
     assert done.stdout.decode().strip() == "3 {}"
     assert done.stderr == b""
