@@ -16,8 +16,9 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from fleetkit import contract
-from fleetkit.agent.base import HANDLERS, HttpError, Reply, Request
+from fleetkit.agent.base import HANDLERS
 from fleetkit.agent.lane import Lane
+from fleetkit.agent.request import HttpError, Reply, Request
 from fleetkit.agent.terminal import Terminal, TerminalError
 from fleetkit.contract import Call
 
@@ -118,7 +119,7 @@ class AgentApp:
             async with self._lane.hold(call):
                 return await HANDLERS[call.name](self._terminal, Request(call, values, query))
         except HttpError as error:
-            return Reply(error.status, {"detail": error.detail})
+            return error.reply
         except TerminalError as error:
             return Reply(500, {"detail": str(error)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,7 +23,12 @@ from fleetkit.agent.terminal import (
 from fleetkit.contract import Call
 from fleetkit.model import Side
 
-at = datetime.fromisoformat  # terminals speak naive times (T7)
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
 NOW = at("2026-02-01T10:15:00.123456")
 POSITION = OpenPosition(
     ticket=5512399,
@@ -62,6 +67,8 @@ class StubTerminal:
     def __init__(self, error: TerminalError | None = None) -> None:
         self.error = error
         self.since: datetime | None = None
+        self.until: datetime | None = None
+        self.server = self.machine = timedelta(0)
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -69,6 +76,12 @@ class StubTerminal:
 
     def now(self) -> datetime:
         return NOW
+
+    def server_offset(self, moment: datetime) -> timedelta:
+        return self.server
+
+    def machine_offset(self, moment: datetime) -> timedelta:
+        return self.machine
 
     async def initialised(self) -> bool:
         return self.error is None
@@ -90,9 +103,9 @@ class StubTerminal:
         self._fail()
         return PositionBook(7100012, [POSITION])
 
-    async def history(self, since: datetime) -> TradeBook:
+    async def history(self, since: datetime, until: datetime) -> TradeBook:
         self._fail()
-        self.since = since
+        self.since, self.until = since, until
         return TradeBook(7100012, [TRADE])
 
     async def quote(self, symbol: str) -> Tick:
@@ -257,7 +270,7 @@ def test_window_of_the_trade_history(query: str, since: str) -> None:
     """`days` looks back nothing further, `from_date` seven days (T8)."""
     terminal = StubTerminal()
     assert get("/trade-history", query, terminal)[0] == 200
-    assert terminal.since == datetime.fromisoformat(since)
+    assert (terminal.since, terminal.until) == (at(since), NOW)
 
 
 @pytest.mark.parametrize(
