@@ -43,7 +43,9 @@ async def health(terminal: Terminal, request: Request) -> Reply:
 
 async def accounts(terminal: Terminal, request: Request) -> Reply:
     """``GET /accounts``."""
-    return Reply(200, account_body(await terminal.account(), machine_wall(terminal, terminal.now())))
+    return Reply(
+        200, account_body(await terminal.account(), machine_wall(terminal, terminal.now()))
+    )
 
 
 async def refresh(terminal: Terminal, request: Request) -> Reply:

@@ -42,5 +42,6 @@ def _minus(moment: datetime, offset: timedelta) -> datetime:
     try:
         return moment - offset
     except OverflowError:
-        limit = datetime.min if offset > timedelta(0) else datetime.max
-        return limit.replace(tzinfo=UTC)
+        if offset > timedelta(0):
+            return datetime.min.replace(tzinfo=UTC)
+        return datetime.max.replace(tzinfo=UTC)

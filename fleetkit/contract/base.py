@@ -1,8 +1,8 @@
-"""The agent API, each call declared once: the client, the agent and the tests read this table.
+"""What every deployed agent speaks, and the optional fields that our own agent adds.
 
-Why: one place says what goes over the wire, so nobody else spells a path or a
-field. May import `model`, `errors` and `clock`. Wire structs validate while
-decoding; unknown fields are ignored, missing optional ones are ``None``.
+Why: a wire struct is one type for both layers, so a reply is read the same way
+whoever wrote it. May import `model`, `errors` and `clock`. Wire structs validate
+while decoding; unknown fields are ignored, missing optional ones are ``None``.
 The trap: times are as the agent wrote them. Base agents send naive local times,
 and only the gateway, which knows the agent's zone, may give them a meaning.
 """
@@ -14,9 +14,11 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # account and ticket numbers
+OrderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{26}\Z")]  # made by the client
 
 MAX_DAYS: Final = 365  # `days` above it is a 400 (T9)
 DEFAULT_DAYS: Final = 30
@@ -35,6 +37,20 @@ class AccountWire(msgspec.Struct, kw_only=True, gc=False):
     account_holder: str | None = None
     prop_firm: str | None = None
     initial_balance: float | None = None
+    # extended:
+    equity: float | None = None
+    credit: float | None = None
+    profit: float | None = None
+    margin: float | None = None
+    margin_free: float | None = None
+    margin_level: float | None = None  # per cent; null where nothing is open
+    currency: str | None = None
+    leverage: Int64 | None = None
+    server: str | None = None
+    company: str | None = None
+    margin_mode: str | None = None  # "hedging" or "netting"
+    trade_allowed: bool | None = None
+    login_ok: bool | None = None
 
 
 class AccountsWire(msgspec.Struct, kw_only=True):
@@ -57,6 +73,13 @@ class TradeWire(msgspec.Struct, kw_only=True, gc=False):
     position_id: Number | None = None
     pips: float | None = None
     commission: float | None = None
+    # extended, one row per closing deal:
+    swap: float | None = None
+    fee: float | None = None
+    comment: str | None = None
+    order_id: str | None = None
+    entry_volume: float | None = None
+    closed_volume: float | None = None
 
 
 class TradeHistoryWire(msgspec.Struct, kw_only=True):
@@ -84,6 +107,11 @@ class PositionWire(msgspec.Struct, kw_only=True, gc=False):
     swap: float | None = None
     commission: float | None = None
     open_time: datetime | None = None
+    # extended:
+    magic: Int64 | None = None
+    comment: str | None = None
+    order_id: str | None = None
+    position_id: Number | None = None
 
 
 class PositionsWire(msgspec.Struct, kw_only=True):
@@ -116,6 +144,13 @@ class HealthWire(msgspec.Struct, kw_only=True):
     accounts_monitored: Int64 | None = None
     mt5_initialized: bool | None = None
     timestamp: datetime | None = None
+    # extended:
+    api: str | None = None
+    capabilities: list[str] | None = None
+    stops_unit: str | None = None
+    server_utc_offset_s: float | None = None
+    account_number: Number | None = None
+    busy_s: float | None = None  # how long the terminal has not come back from one call
 
 
 class RefreshWire(msgspec.Struct, kw_only=True):
@@ -129,6 +164,10 @@ class ErrorWire(msgspec.Struct, kw_only=True):
     """The body of an HTTP error."""
 
     detail: Any = None
+    # extended, on trade routes:
+    retcode: Int64 | None = None  # null where MetaTrader was not asked
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class OpenRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -140,6 +179,7 @@ class OpenRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sl: float | None = None
     tp: float | None = None
     comment: str | None = None
+    order_id: OrderId | None = None
 
 
 class OpenWire(msgspec.Struct, kw_only=True):
@@ -150,6 +190,13 @@ class OpenWire(msgspec.Struct, kw_only=True):
     message: str | None = None
     price: float | None = None
     error_code: Int64 | None = None
+    # extended:
+    retcode: Int64 | None = None
+    volume: float | None = None  # lots really executed
+    deal: Number | None = None
+    order: Number | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class CloseRequest(msgspec.Struct, kw_only=True):
@@ -157,6 +204,9 @@ class CloseRequest(msgspec.Struct, kw_only=True):
 
     ticket: Number
     deviation: int = 20
+    # Left out unless set: an agent that does not know them must not see them.
+    volume: float | UnsetType | None = UNSET  # lots; all of it where absent (`partial-close`)
+    order_id: OrderId | UnsetType | None = UNSET
 
 
 class CloseWire(msgspec.Struct, kw_only=True):
@@ -166,6 +216,13 @@ class CloseWire(msgspec.Struct, kw_only=True):
     ticket: Number | None = None
     message: str | None = None
     close_price: float | None = None
+    # extended:
+    retcode: Int64 | None = None
+    volume: float | None = None
+    deal: Number | None = None
+    order: Number | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class ModifyRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -174,6 +231,7 @@ class ModifyRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     ticket: Number
     sl: float | None = None
     tp: float | None = None
+    order_id: OrderId | None = None
 
 
 class ModifyWire(msgspec.Struct, kw_only=True):
@@ -184,6 +242,10 @@ class ModifyWire(msgspec.Struct, kw_only=True):
     message: str | None = None
     new_sl: float | None = None
     new_tp: float | None = None
+    # extended:
+    retcode: Int64 | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 Reply = TypeVar("Reply")
