@@ -2,7 +2,7 @@
 
 Why: the replies are written out here and not taken from the contract's wire
 structs, so the client's reading cannot excuse a mistake in the agent's writing.
-May import `terminal`, `wall`, `request` and `contract`.
+May import `terminal`, `trading`, `wall`, `request` and `contract`.
 The trap: the order and the names of the fields, ``null`` ones included, are
 read by programs that nobody will update.
 """
@@ -24,6 +24,7 @@ from fleetkit.agent.terminal import (
     Tick,
     UnknownSymbolError,
 )
+from fleetkit.agent.trading import base_trade
 from fleetkit.agent.wall import broker_wall, machine_wall, moment_of
 
 LOOK_BACK: Final = timedelta(days=7)  # how much earlier than `from_date` entries are read (T8)
@@ -68,9 +69,14 @@ async def trade_history(terminal: Terminal, request: Request) -> Reply:
         "total_trades": len(trades),
         "total_profit": round(sum(trade.profit for trade in trades), 2),
         "total_commission": round(sum(trade.commission for trade in trades), 2),
-        "trades": [trade_body(terminal, trade) for trade in trades],
+        "trades": [_trade(terminal, trade) for trade in trades],
     }
     return Reply(200, body)
+
+
+def _trade(terminal: Terminal, trade: ClosedTrade) -> dict[str, Any]:
+    entry, exit_ = (broker_wall(terminal, time) for time in (trade.entry_time, trade.exit_time))
+    return trade_body(trade, entry, exit_)
 
 
 def _entered_within(trades: Sequence[ClosedTrade], since: datetime) -> Iterator[ClosedTrade]:
@@ -89,7 +95,10 @@ async def positions(terminal: Terminal, request: Request) -> Reply:
         "account_number": book.number,
         "position_count": len(book.positions),
         "total_profit": round(sum(position.profit for position in book.positions), 2),
-        "positions": [position_body(terminal, position) for position in book.positions],
+        "positions": [
+            position_body(position, broker_wall(terminal, position.open_time))
+            for position in book.positions
+        ],
     }
     return Reply(200, body)
 
@@ -103,11 +112,6 @@ async def quote(terminal: Terminal, request: Request) -> Reply:
     return Reply(200, quote_body(tick, machine_wall(terminal, tick.time)))
 
 
-async def no_trading(terminal: Terminal, request: Request) -> Reply:
-    """Every trade route, until the agent trades."""
-    raise HttpError(400, "Trading not allowed: not yet")
-
-
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
     {
         contract.HEALTH.name: health,
@@ -115,9 +119,9 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         contract.REFRESH.name: refresh,
         contract.TRADE_HISTORY.name: trade_history,
         contract.POSITIONS.name: positions,
-        contract.OPEN.name: no_trading,
-        contract.CLOSE.name: no_trading,
-        contract.MODIFY.name: no_trading,
+        contract.OPEN.name: base_trade,
+        contract.CLOSE.name: base_trade,
+        contract.MODIFY.name: base_trade,
         contract.QUOTE.name: quote,
     }
 )
@@ -133,7 +137,7 @@ def history_since(query: Mapping[str, str], now: datetime) -> datetime:
     """
     from_date = query.get("from_date")
     if from_date is None:
-        return now - timedelta(days=_days(query.get("days", str(contract.DEFAULT_DAYS))))
+        return now - timedelta(days=days_of(query))
     try:
         since = datetime.fromisoformat(from_date)
     except ValueError as error:
@@ -144,7 +148,9 @@ def history_since(query: Mapping[str, str], now: datetime) -> datetime:
     return since - LOOK_BACK if since.year > 1 else since  # there is no year 0
 
 
-def _days(text: str) -> int:
+def days_of(query: Mapping[str, str]) -> int:
+    """How many days a trade history looks back; `HttpError` 400 for what is no such number."""
+    text = query.get("days", str(contract.DEFAULT_DAYS))
     # The length first: Python refuses to read a number of thousands of digits.
     readable = len(text) <= 9 and text.isascii() and text.isdigit()
     if not readable or not 1 <= int(text) <= contract.MAX_DAYS:
@@ -168,7 +174,7 @@ def account_body(state: AccountState, now: datetime) -> dict[str, Any]:
     }
 
 
-def trade_body(terminal: Terminal, trade: ClosedTrade) -> dict[str, Any]:
+def trade_body(trade: ClosedTrade, entry_time: datetime, exit_time: datetime) -> dict[str, Any]:
     """One closed trade; swap and fee are absent on the base layer (T11)."""
     return {
         "symbol": trade.symbol,
@@ -179,15 +185,15 @@ def trade_body(terminal: Terminal, trade: ClosedTrade) -> dict[str, Any]:
         "sl_money": None,
         "commission": trade.commission,
         "profit": trade.profit,
-        "entry_time": broker_wall(terminal, trade.entry_time),
-        "exit_time": broker_wall(terminal, trade.exit_time),
+        "entry_time": entry_time,
+        "exit_time": exit_time,
         "entry_price": trade.entry_price,
         "exit_price": trade.exit_price,
         "position_id": trade.position_id,
     }
 
 
-def position_body(terminal: Terminal, position: OpenPosition) -> dict[str, Any]:
+def position_body(position: OpenPosition, open_time: datetime) -> dict[str, Any]:
     """One open position."""
     return {
         "ticket": position.ticket,
@@ -201,7 +207,7 @@ def position_body(terminal: Terminal, position: OpenPosition) -> dict[str, Any]:
         "profit": position.profit,
         "swap": position.swap,
         "commission": position.commission,
-        "open_time": broker_wall(terminal, position.open_time),
+        "open_time": open_time,
     }
 
 

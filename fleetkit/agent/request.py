@@ -79,3 +79,10 @@ def body_of(request: Request, kind: type[Body]) -> Body:
 def unprocessable(where: str, message: str) -> HttpError:
     """A 422 in the shape of the agents' web framework: a list of mistakes."""
     return HttpError(422, [{"loc": [where], "msg": message, "type": "value_error"}])
+
+
+def busy(reason: str) -> HttpError:
+    """A 503 that promises that nothing was done."""
+    return HttpError(
+        503, f"Not executed: {reason}", headers=((b"retry-after", b"1"),), more={"retcode": None}
+    )
