@@ -146,6 +146,8 @@ class AgentApp:
                 return await self._answer_base(scope, receive)
             return await self._answer_extended(scope, receive)
         except HttpError as error:
+            if self.layer == "extended" and getattr(self.call_of(scope), "trades", False):
+                error.more.setdefault("retcode", None)  # MetaTrader was not asked
             return error.reply
         except TerminalError as error:
             return Reply(500, {"detail": str(error)})
@@ -171,16 +173,9 @@ class AgentApp:
         request = await self._request(scope, receive, call, values)
         if call.trades:
             async with Caller(receive) as caller:
-                return await self._trade(request, caller)
+                return await self._desk.trade(request, lambda: caller.gone)
         async with self._turn(call):
             return await self._extended[call.name](self._terminal, request)
-
-    async def _trade(self, request: Request, caller: Caller) -> Reply:
-        try:
-            return await self._desk.trade(request, lambda: caller.gone)
-        except HttpError as error:
-            error.more.setdefault("retcode", None)  # MetaTrader was not asked
-            raise
 
     async def _request(
         self, scope: Scope, receive: Receive, call: Call[Any], values: Any

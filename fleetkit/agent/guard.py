@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from fleetkit.agent.request import HttpError
 
+DISCARD: Final = 1_048_576  # bytes of a body too large that are read to answer in order
 BODY_S: Final = 10.0  # for a whole body to arrive
 JSON_TYPE: Final = b"application/json"
 
@@ -70,8 +71,8 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
         413 above ``limit`` bytes, 408 where it takes too long or ends early.
     """
     said = header(scope, b"content-length") or b""
-    if said.isdigit() and (len(said) > 18 or int(said) > limit):
-        raise HttpError(413, f"The body is larger than {limit} bytes")
+    if said.isdigit() and (len(said) > 18 or int(said) > max(limit, DISCARD)):
+        raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_S):
             return await _read(receive, limit)
@@ -80,16 +81,26 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
-    body = bytearray()
+    body, size = bytearray(), 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             raise HttpError(408, "The connection ended in the middle of the body")
-        body += message.get("body", b"")
-        if len(body) > limit:
-            raise HttpError(413, f"The body is larger than {limit} bytes")
-        if not message.get("more_body", False):
+        part = message.get("body", b"")
+        size += len(part)
+        if size <= limit:
+            body += part
+        more = message.get("more_body", False)
+        # Read to its end, a little too much is answered in order. Cut off at once,
+        # the answer would be lost with the connection, and the caller in doubt.
+        if size > limit and (not more or size > DISCARD):
+            raise _too_large(limit)
+        if not more:
             return bytes(body)
+
+
+def _too_large(limit: int) -> HttpError:
+    return HttpError(413, f"The body is larger than {limit} bytes")
 
 
 class Caller:

@@ -15,8 +15,8 @@ from fleetkit.agent import AgentApp, OrderLog, TradeRefusedError, UnknownSymbolE
 from fleetkit.agent.serve import AgentServer
 from fleetkit.agent.terminal import (
     AccountState,
-    CloseOrder,
     ClosedTrade,
+    CloseOrder,
     Deal,
     DealBook,
     ModifyOrder,
@@ -279,9 +279,9 @@ async def served(
     """A served extended agent and a plain client of it."""
     options.setdefault("order_log", OrderLog(":memory:"))
     app = AgentApp(terminal or PaperTerminal(), layer="extended", **options)
-    async with AgentServer(app, stop_s=0.2) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=10) as client:
-            yield client, server
+    server = AgentServer(app, stop_s=0.2)
+    async with server, httpx.AsyncClient(base_url=server.url, timeout=10) as client:
+        yield client, server
 
 
 async def until(condition: Any, turns: int = 2000) -> None:
