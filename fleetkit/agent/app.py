@@ -34,7 +34,7 @@ from fleetkit.agent.guard import (
 from fleetkit.agent.lane import Lane, LaneFullError
 from fleetkit.agent.openapi import OPENAPI_PATH, document
 from fleetkit.agent.orders import OrderLog
-from fleetkit.agent.request import HttpError, Reply, Request, busy
+from fleetkit.agent.request import HttpError, Reply, Request, busy, unprocessable
 from fleetkit.agent.routes import Routes
 from fleetkit.agent.squeeze import encoders, squeeze
 from fleetkit.agent.terminal import Terminal, TerminalError
@@ -166,6 +166,9 @@ class AgentApp:
         call, values = self._routes.find(scope["method"], scope["path"])
         if call is contract.HEALTH:
             return await self._vitals.reply()
+        for name in query_of(scope).keys() - set(call.query):
+            # A misspelled window would be answered with everything there is.
+            raise unprocessable(name, f"{call.path} knows no such query field")
         if call is contract.ORDER_STATUS:
             return await self._desk.status(values["order_id"], self._vitals.account_number)
         if call.body is not None:

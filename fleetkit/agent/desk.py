@@ -91,6 +91,7 @@ class OrderDesk:
             where the terminal was not asked.
         """
         trade = trade_of(request)
+        self._check_open()
         if trade.order_id is None:
             return await asyncio.shield(self._start(self._execute(request.call, trade, gone)))
         if self._log is None:
@@ -113,6 +114,7 @@ class OrderDesk:
             raise HttpError(404, "Not Found")
         if not ORDER_ID.fullmatch(order_id):
             raise unprocessable("order_id", "Expected 26 characters of A-Z, a-z, 0-9, _ and -")
+        self._check_open()
         in_flight = order_id in self._flights
         found = await self._on_disk(self._log.find, order_id)
         if found is None and not in_flight:
@@ -141,6 +143,10 @@ class OrderDesk:
         if self._log is not None:
             await self._on_disk(self._log.close)
         self._disk.shutdown(wait=False)
+
+    def _check_open(self) -> None:
+        if self._closing is not None:
+            raise busy("the agent is ending")
 
     def _take_off(self, log: OrderLog, call: Call[Any], trade: Trade, gone: Gone) -> Flight:
         order_id, callers = trade.intent.order_id, [gone]

@@ -195,8 +195,8 @@ async def _rows(
 
 
 def _since(query: Mapping[str, str], now: datetime) -> datetime:
-    since = _moment(query, "from_date")
-    return now - timedelta(days=days_of(query)) if since is None else since
+    days, since = days_of(query), _moment(query, "from_date")
+    return now - timedelta(days=days) if since is None else since
 
 
 def _moment(query: Mapping[str, str], name: str) -> datetime | None:

@@ -114,14 +114,14 @@ def _statuses(call: Call[Any]) -> list[int]:
     if call is contract.HEALTH:
         return []
     if call is contract.ORDER_STATUS:
-        return [401, 404, 422]
-    statuses = {401, 500, 503}
+        return [401, 404, 422, 503]
+    statuses = {401, 422, 500, 503}
     if call.query:
         statuses |= {400}
     if "{" in call.path:
         statuses |= {404}
     if call.trades:
-        statuses |= {400, 408, 409, 413, 415, 422}
+        statuses |= {400, 408, 409, 413, 415}
     return sorted(statuses)
 
 

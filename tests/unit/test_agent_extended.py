@@ -237,6 +237,13 @@ def test_deals_by_cursor() -> None:
     asyncio.run(scenario())
 
 
+def test_misspelled_fields_are_refused() -> None:
+    """A window that is not understood is not answered with everything there is."""
+    for path in ("/deals?form=2026-01-01", "/accounts?days=3", "/trade-history?days=3&=null"):
+        assert get(path).status_code == 422
+    assert get("/health?days=3").status_code == 200
+
+
 def test_symbols() -> None:
     """What a symbol may be traded like, in MetaTrader's names."""
     body = get("/symbols/EURUSD").json()
