@@ -277,7 +277,8 @@ async def served(
     terminal: PaperTerminal | None = None, **options: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, AgentServer]]:
     """A served extended agent and a plain client of it."""
-    options.setdefault("order_log", OrderLog(":memory:"))
+    if "order_log" not in options:
+        options["order_log"] = OrderLog(":memory:")
     app = AgentApp(terminal or PaperTerminal(), layer="extended", **options)
     server = AgentServer(app, stop_s=0.2)
     async with server, httpx.AsyncClient(base_url=server.url, timeout=10) as client:
