@@ -39,6 +39,7 @@ Gone = Callable[[], bool]  # whether the caller is
 
 REPLAYED: Final = ((b"idempotent-replayed", b"true"),)
 LEDGER_SLACK: Final = timedelta(hours=1)  # between two clocks, where a deal is looked for
+LOOK_S: Final = 1.0  # to wait for the ledger, before an order is called unknown as before
 ENDED: Final = "the agent ended before the terminal's answer was written down"
 
 
@@ -74,6 +75,7 @@ class OrderDesk:
         self._now = now
         self._flights: dict[str, Flight] = {}
         self._tasks: set[asyncio.Task[Reply]] = set()
+        self._looks: dict[str, asyncio.Task[LoggedOrder]] = {}
         self._closing: asyncio.Task[None] | None = None
         # SQLite's commits wait for the disk; the loop must not wait with them.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="order-log")
@@ -124,7 +126,7 @@ class OrderDesk:
             body = {"status": OrderStatus.ACCEPTED.value, "order_id": order_id}
             return Reply(200, {**body, "account_number": account})
         if found.settlement.status is OrderStatus.UNKNOWN and not in_flight:
-            found = await self._look_up(self._log, found)
+            found = await self._looked_up(self._log, found)
         return Reply(200, {**_status_body(found), "account_number": account})
 
     async def close(self, within_s: float) -> None:
@@ -138,6 +140,8 @@ class OrderDesk:
         await asyncio.shield(self._closing)
 
     async def _close(self, within_s: float) -> None:
+        for look in list(self._looks.values()):
+            look.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within_s)
         if self._log is not None:
@@ -214,6 +218,16 @@ class OrderDesk:
             # The answer is still true and the caller should have it. The log says
             # "accepted", which nobody takes for "not executed".
             return
+
+    async def _looked_up(self, log: OrderLog, order: LoggedOrder) -> LoggedOrder:
+        # One look for all who ask, and nobody waits for a terminal that hangs.
+        order_id = order.intent.order_id
+        look = self._looks.get(order_id)
+        if look is None:
+            look = self._looks[order_id] = asyncio.create_task(self._look_up(log, order))
+            look.add_done_callback(lambda _: self._looks.pop(order_id, None))
+        await asyncio.wait([look], timeout=LOOK_S)
+        return look.result() if look.done() and not look.cancelled() else order
 
     async def _look_up(self, log: OrderLog, order: LoggedOrder) -> LoggedOrder:
         since = order.received_at - LEDGER_SLACK

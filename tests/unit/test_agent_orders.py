@@ -417,6 +417,27 @@ def test_the_ledger_proves_only_the_right_side() -> None:
     assert asyncio.run(scenario(0, 0.5)) == "filled"
 
 
+def test_the_fate_of_an_order_does_not_wait_for_a_terminal_that_hangs() -> None:
+    """An unknown order stays unknown while the ledger cannot be read, and is found later."""
+
+    async def scenario() -> None:
+        log = OrderLog(":memory:")
+        log.accept(Intent(order_id=ID, kind="open", digest=b"", wanted=0.5), NOW)
+        log.settle(ID, Settlement(status=OrderStatus.UNKNOWN), NOW)
+        terminal = PaperTerminal()
+        terminal.book_deal(entry=0, position=77, volume=0.5, comment=ID)
+        async with served(terminal, order_log=log) as (client, _):
+            terminal.hang = asyncio.Event()
+            fates = await asyncio.gather(*(client.get(f"/orders/{ID}") for _ in range(5)))
+            assert {fate.json()["status"] for fate in fates} == {"unknown"}
+            assert terminal.asked == ["deals"]
+            terminal.hang.set()
+            await until(lambda: not terminal.concurrent)
+            assert (await client.get(f"/orders/{ID}")).json()["status"] == "filled"
+
+    asyncio.run(scenario())
+
+
 def test_a_log_belongs_to_one_agent(tmp_path: Path) -> None:
     """A second agent over the same log is refused; after the first has ended it may."""
     path = tmp_path / "orders.sqlite"
