@@ -47,6 +47,12 @@ class _Freshness(TTLCache[Key, None]):
         self.evictions += 1
         return super().popitem()
 
+    def clear(self) -> None:
+        # Older cachetools clear item by item, which is no want of room either.
+        evictions = self.evictions
+        super().clear()
+        self.evictions = evictions
+
 
 class AccountCache(Generic[Key, Value]):
     """Values by account, each fresh for `ttl_s`, each remembered for ever.
@@ -172,19 +178,35 @@ class AccountCache(Generic[Key, Value]):
         """
         flights = self._flights.setdefault(key, {})
         flight = flights.get(variant)
-        if flight is not None and not flight.task.done():
+        if flight is not None and flight.takes_passengers:
             self.flights_joined += 1
             flight.waiting += 1
             return flight
-        task = asyncio.get_running_loop().create_task(self._fly(key, start))
+        flying = self._fly(key, start, self.generation(key))
+        task = asyncio.get_running_loop().create_task(flying)
         flight = flights[variant] = Flight(task)
         self._in_air.add(flight)
         task.add_done_callback(lambda _: self._landed(key, variant, flight))
         return flight
 
-    async def _fly(self, key: Key, start: Callable[[], Coroutine[Any, Any, Value]]) -> Entry[Value]:
-        generation = self.generation(key)
-        return self.put(key, await start(), generation)
+    async def _fly(
+        self,
+        key: Key,
+        start: Callable[[], Coroutine[Any, Any, Value]],
+        generation: Generation,
+    ) -> Entry[Value]:
+        try:
+            value = await start()
+        except Exception:
+            if generation == self.generation(key):
+                self._expire(key)
+            raise
+        return self.put(key, value, generation)
+
+    def _expire(self, key: Key) -> None:
+        """End a value's freshness: the newest answer was a failure, whatever its age is."""
+        self.version += 1
+        self._fresh.pop(key, None)
 
     def _landed(self, key: Key, variant: Hashable, flight: Flight[Value]) -> None:
         self._in_air.discard(flight)
@@ -197,27 +219,38 @@ class AccountCache(Generic[Key, Value]):
     def cancel_flights(self) -> int:
         """Cancel everything in the air; returns how many that were."""
         for flight in tuple(self._in_air):
-            flight.task.cancel()
+            flight.call_back()
         return len(self._in_air)
 
 
 class Flight(Generic[Value]):
     """One request in the air and how many callers wait for it."""
 
-    __slots__ = ("kept", "task", "waiting")
+    __slots__ = ("called_back", "kept", "task", "waiting")
 
     def __init__(self, task: asyncio.Task[Entry[Value]]) -> None:
         self.task = task
         self.waiting = 1
         self.kept = False
+        self.called_back = False
 
     def __repr__(self) -> str:
         state = "landed" if self.task.done() else f"{self.waiting} waiting"
         return f"<Flight {state}>"
+
+    @property
+    def takes_passengers(self) -> bool:
+        """Whether one more caller may wait for it: it is in the air and will arrive."""
+        return not self.called_back and not self.task.done()
+
+    def call_back(self) -> None:
+        """Cancel the request; who asks from now on needs another flight."""
+        self.called_back = True
+        self.task.cancel()
 
     def leave(self, *, keep: bool = False) -> None:
         """One caller stops waiting; the last to leave cancels, unless one kept it going."""
         self.waiting -= 1
         self.kept = self.kept or keep
         if self.waiting <= 0 and not self.kept and not self.task.done():
-            self.task.cancel()
+            self.call_back()

@@ -25,8 +25,11 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Wait on the running event loop."""
 
+    def jump(self) -> float:
+        """Seconds by which wall and monotonic clock parted since the last `take_jump`."""
+
     def take_jump(self) -> float:
-        """Seconds by which wall and monotonic clock parted since the last call."""
+        """The same, and starts a new comparison."""
 
 
 class SystemClock:
@@ -51,12 +54,17 @@ class SystemClock:
         """Wait on the running event loop."""
         await asyncio.sleep(seconds)
 
-    def take_jump(self) -> float:
-        """Seconds by which wall and monotonic clock parted since the last call.
+    def jump(self) -> float:
+        """Seconds by which wall and monotonic clock parted since the last `take_jump`.
 
         Positive when the machine slept or the clock was set forward, negative
-        when it was set back. Reading it starts a new comparison.
+        when it was set back. Any thread may ask.
         """
+        monotonic, wall, _ = self._base
+        return (time.time() - wall) - (time.monotonic() - monotonic)
+
+    def take_jump(self) -> float:
+        """The same, and starts a new comparison."""
         monotonic, wall, elapsed = self._base
         now_monotonic, now_wall = time.monotonic(), time.time()
         gone_monotonic, gone_wall = now_monotonic - monotonic, now_wall - wall

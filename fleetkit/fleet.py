@@ -25,7 +25,7 @@ from fleetkit.config import (
     fit_open_files,
     read_config,
 )
-from fleetkit.html import card_html
+from fleetkit.html import card_html, record_html
 from fleetkit.http import silence_secrets
 from fleetkit.loop import LoopThread, loop_thread
 from fleetkit.progress import Tally, progress_bar
@@ -41,11 +41,19 @@ Shortcut = Callable[Concatenate[Any, Given], Result | None]
 class _Face(Generic[Target]):
     """What both faces hold: the core object and the way to its thread."""
 
-    def __init__(self, target: Target, loop: LoopThread, clock: Clock, progress: bool | None):
+    def __init__(
+        self,
+        target: Target,
+        loop: LoopThread,
+        clock: Clock,
+        progress: bool | None,
+        fleet: Fleet | None = None,
+    ) -> None:
         self._target = target
         self._loop = loop
         self._clock = clock
         self._progress = progress
+        self._fleet = fleet  # kept: `connect(...).aio` must not close when only it is left
 
 
 def blocking(
@@ -106,6 +114,9 @@ class FleetCache(_Face[AsyncCache]):
     def __repr__(self) -> str:
         return f"<FleetCache ttl {self._target.ttl_s:g} s; .stats() for figures>"
 
+    def _repr_html_(self) -> str:
+        return record_html(self.stats())
+
 
 class AioFleetCache(_Face[AsyncCache]):
     """`AioFleet.cache`: the same, awaited."""
@@ -142,7 +153,9 @@ class AioFleet(_Face[AsyncFleet]):
     @property
     def cache(self) -> AioFleetCache:
         """The account cache."""
-        return AioFleetCache(self._target.cache, self._loop, self._clock, self._progress)
+        return AioFleetCache(
+            self._target.cache, self._loop, self._clock, self._progress, self._fleet
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,6 +165,9 @@ class AioFleet(_Face[AsyncFleet]):
 
     def __repr__(self) -> str:
         return f"<AioFleet {_described(self._target)}>"
+
+    def _repr_html_(self) -> str:
+        return _card("AioFleet", self._target)
 
 
 class Fleet(_Face[AsyncFleet]):
@@ -206,12 +222,12 @@ class Fleet(_Face[AsyncFleet]):
     @property
     def aio(self) -> AioFleet:
         """The same calls for async code."""
-        return AioFleet(self._target, self._loop, self._clock, self._progress)
+        return AioFleet(self._target, self._loop, self._clock, self._progress, self)
 
     @property
     def cache(self) -> FleetCache:
         """The account cache."""
-        return FleetCache(self._target.cache, self._loop, self._clock, self._progress)
+        return FleetCache(self._target.cache, self._loop, self._clock, self._progress, self)
 
     def __enter__(self) -> Self:
         return self
@@ -223,18 +239,22 @@ class Fleet(_Face[AsyncFleet]):
         return f"<{type(self).__name__} {_described(self._target)}>"
 
     def _repr_html_(self) -> str:
-        facts = self._target.facts
-        refreshed = facts.last_full_refresh
-        return card_html(
-            "Fleet",
-            [
-                ("state", self._target.closed or "open"),
-                ("agents", facts.agents),
-                ("accounts connected", f"{facts.connected} of {facts.accounts}"),
-                ("last full refresh", "never" if refreshed is None else f"{refreshed:%F %T} UTC"),
-                ("source", self._target.config.source),
-            ],
-        )
+        return _card(type(self).__name__, self._target)
+
+
+def _card(title: str, target: AsyncFleet) -> str:
+    facts = target.facts
+    refreshed = facts.last_full_refresh
+    return card_html(
+        title,
+        [
+            ("state", target.closed or "open"),
+            ("agents", facts.agents),
+            ("accounts connected", f"{facts.connected} of {facts.accounts}"),
+            ("last full refresh", "never" if refreshed is None else f"{refreshed:%F %T} UTC"),
+            ("source", target.config.source),
+        ],
+    )
 
 
 def _described(target: AsyncFleet) -> str:
@@ -338,8 +358,13 @@ def connect_as(
     fit_open_files(len(config.agents), sum(agent.lanes for agent in config.agents))
     clock = clock or SystemClock()
     loop = loop_thread()
-    target = AsyncFleet(config, Store(config.home), clock)
-    loop.blocking(lambda: _take_place(target, loop))
+    store = Store(config.home)
+    try:
+        target = AsyncFleet(config, store, clock)
+        loop.blocking(lambda: _take_place(target, loop))
+    except BaseException:
+        store.close()
+        raise
     return kind(target, loop, clock, progress)
 
 

@@ -19,7 +19,15 @@ SLOW_S = 1.0  # a failure that took this long kept somebody waiting
 
 
 class Succeeded(msgspec.Struct, frozen=True):
-    """The agent answered what was asked."""
+    """The agent gave its account, and its terminal is connected."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The agent answered something else, a refusal perhaps: it is alive.
+
+    That says nothing of its terminal: neither disconnected answers nor failed
+    recoveries are forgiven.
+    """
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -43,7 +51,7 @@ class RecoveryEnded(msgspec.Struct, frozen=True):
     succeeded: bool
 
 
-Event = Succeeded | Failed | Disconnected | RecoveryRefused | RecoveryEnded
+Event = Succeeded | Answered | Failed | Disconnected | RecoveryRefused | RecoveryEnded
 
 
 class Command(StrEnum):
@@ -82,13 +90,15 @@ def step(
     """Return the next state and what to do about it."""
     match event:
         case Succeeded():
-            return _after_success(health), None
+            return _replace(_alive(health), disconnects=0, recoveries_failed=0), None
+        case Answered():
+            return _alive(health), None
         case Failed(took_s, recoverable):
             failed = _opened(health, took_s, now, breaker)
             in_a_row = failed.failures if recoverable else 0
             return _maybe_recover(failed, in_a_row, now, recovery)
         case Disconnected():
-            answered = _after_success(health, disconnects=health.disconnects + 1)
+            answered = _replace(_alive(health), disconnects=health.disconnects + 1)
             return _maybe_recover(answered, answered.disconnects, now, recovery)
         case RecoveryRefused():
             later = now + recovery.backoff_s
@@ -101,15 +111,9 @@ def _replace(health: Health, **changes: object) -> Health:
     return msgspec.structs.replace(health, **changes)
 
 
-def _after_success(health: Health, disconnects: int = 0) -> Health:
+def _alive(health: Health) -> Health:
     return _replace(
-        health,
-        failures=0,
-        slow_failures=0,
-        disconnects=disconnects,
-        breaker=Breaker.CLOSED,
-        times_opened=0,
-        recoveries_failed=health.recoveries_failed if disconnects else 0,
+        health, failures=0, slow_failures=0, breaker=Breaker.CLOSED, open_until=0.0, times_opened=0
     )
 
 

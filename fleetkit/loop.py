@@ -42,6 +42,7 @@ class LoopThread:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._running: set[asyncio.Task[Any]] = set()
+        self._stopping = False
         self.owners: weakref.WeakValueDictionary[Any, Any] = weakref.WeakValueDictionary()
         self._thread = threading.Thread(target=self._run, name="fleetkit-loop", daemon=True)
         self._thread.start()
@@ -57,12 +58,12 @@ class LoopThread:
     @property
     def is_usable(self) -> bool:
         """False in a forked child and after the interpreter began to exit."""
-        return self._pid == os.getpid() and self._thread.is_alive()
+        return self._pid == os.getpid() and self._thread.is_alive() and not self._stopping
 
     @property
     def is_current(self) -> bool:
-        """True on the loop thread itself."""
-        return threading.get_ident() == self._thread.ident
+        """True on the loop thread itself; a forked child's threads reuse its number."""
+        return threading.get_ident() == self._thread.ident and self._pid == os.getpid()
 
     def check(self) -> None:
         """Refuse in a forked child.
@@ -78,7 +79,7 @@ class LoopThread:
                 "shared. Call fleetkit.connect(...) again in this process."
             )
             raise ForkedProcess(msg)
-        if not self._thread.is_alive():
+        if not self.is_usable:
             msg = "The interpreter is exiting; fleetkit takes no more calls."
             raise ForkedProcess(msg)
 
@@ -116,6 +117,8 @@ class LoopThread:
         self, task: asyncio.Task[Result], future: concurrent.futures.Future[Result]
     ) -> None:
         self._running.discard(task)
+        if self._stopping:
+            return  # its thread is about to die: what it raised now would only be printed
         if task.cancelled():
             future.cancel()
         if not future.set_running_or_notify_cancel():
@@ -150,11 +153,14 @@ class LoopThread:
                 "for itself for ever. Use `await fleet.aio...` there, or call it from a cell."
             )
             raise LoopThreadBusy(msg)
+        is_cancelled = _cancellation_here()
         future = self.submit(work, tally)
         try:
             while not future.done():
                 concurrent.futures.wait((future,), timeout=BLOCKING_SLICE_S)
                 tick()
+                if is_cancelled():
+                    raise asyncio.CancelledError
         except BaseException:
             future.cancel()
             raise
@@ -176,21 +182,47 @@ class LoopThread:
             future.cancel()
             wrapped.cancel()
             raise
+        if not wrapped.cancelled():
+            wrapped.exception()  # seen: or asyncio logs that nobody asked for it
         return _outcome(future)
 
     def stop(self, bound_s: float = EXIT_BOUND_S) -> None:
         """Stop the loop; for interpreter exit only."""
         if not self.is_usable:
             return
+        self._stopping = True
         owners = list(self.owners.values())
-
-        async def close_all() -> None:
-            await asyncio.gather(*(owner.aclose(0.0) for owner in owners), return_exceptions=True)
-
-        future = self.submit(close_all)
-        concurrent.futures.wait((future,), timeout=bound_s)
+        winding_up = asyncio.run_coroutine_threadsafe(_wind_up(owners, bound_s / 2), self._loop)
+        concurrent.futures.wait((winding_up,), timeout=bound_s)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=bound_s)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+async def _wind_up(owners: list[Any], bound_s: float) -> None:
+    """Close what is open and cancel the rest, so that nothing is destroyed half done."""
+    await asyncio.gather(*(owner.aclose(0.0) for owner in owners), return_exceptions=True)
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=bound_s)
+
+
+def _cancellation_here() -> Callable[[], bool]:
+    """Tells whether the task that blocks its loop with this call has been cancelled meanwhile.
+
+    Under `asyncio.run` an interrupt does nothing but that, and waits for the task to see it.
+    """
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        task = None
+    if task is None:
+        return bool
+    before = task.cancelling()
+    return lambda: task.cancelling() > before
 
 
 def _outcome(future: concurrent.futures.Future[Result]) -> Result:

@@ -31,6 +31,9 @@ class World(Protocol):
     def old_patch_is_on(self) -> bool:
         """Whether the archived nest_asyncio has patched this process already."""
 
+    def foreign_loop(self) -> str | None:
+        """The kind of the running loop where it is none of asyncio's own."""
+
     def apply(self, module: str) -> None:
         """Patch."""
 
@@ -53,8 +56,16 @@ class ThisProcess:
         return int(metadata.version("ipykernel").partition(".")[0])
 
     def old_patch_is_on(self) -> bool:
-        """Whether the archived package has patched asyncio."""
-        return hasattr(asyncio, "_nest_patched") and "nest_asyncio" in sys.modules
+        """Whether the archived package, not its fork, has patched asyncio."""
+        return hasattr(asyncio, "_nest_patched") and not hasattr(asyncio, "_nest_asyncio2")
+
+    def foreign_loop(self) -> str | None:
+        """The kind of the running loop where it is none of asyncio's own."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return None
+        return None if isinstance(loop, asyncio.BaseEventLoop) else f"{type(loop).__module__}"
 
     def apply(self, module: str) -> None:
         """Patch the running loop, and asyncio with it."""
@@ -89,6 +100,13 @@ def allow_nested_asyncio(world: World | None = None) -> str:
         sound = _why_unsound(world) is None
         warning = "" if sound else f" Beware: {_why_unsound(world)}"
         return f"The archived nest_asyncio had patched this process already.{warning}"
+    foreign = world.foreign_loop()
+    if foreign is not None:
+        msg = (
+            f"Nested event loops are not allowed: this loop is {foreign}'s, and only asyncio's "
+            "own can nest. Await instead of calling asyncio.run."
+        )
+        raise NestedAsyncioRefused(msg)
     if world.has("nest_asyncio2"):
         world.apply("nest_asyncio2")
         return "Nested event loops are allowed, by nest_asyncio2."

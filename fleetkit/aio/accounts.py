@@ -13,7 +13,7 @@ import numpy as np
 
 from fleetkit import frames
 from fleetkit.aio.fanout import wait_for
-from fleetkit.aio.rows import Snapshot, account_row, residual_of
+from fleetkit.aio.rows import Snapshot, account_row, nameless, residual_of
 from fleetkit.aio.state import Facts, FleetState
 from fleetkit.cache import Entry, Flight
 from fleetkit.errors import AgentError
@@ -28,9 +28,11 @@ class Reading(msgspec.Struct):
     gateways: Sequence[Gateway]
     rows: list[Account] = []
     reasons: dict[int | str, str] = {}
+    cached: dict[str, Entry[AccountReading]] = {}
     live: dict[str, Entry[AccountReading]] = {}
     failures: dict[str, Failure] = {}
     flights: dict[str, Flight[AccountReading]] = {}
+    shown: list[Entry[AccountReading] | None] = []  # what each row is made of
     _frame: DataFrame | None = None
 
     @property
@@ -68,9 +70,9 @@ async def read_accounts(
     await wait_for(cold, warm, patience_s=patience_s, clock=fleet.clock)
     _land(fleet, reading, patience_s)
     _make_rows(fleet, reading)
-    if len(flights) == len(fleet.gateways):
-        fleet.last_full_refresh = fleet.clock.now()
     if len(gateways) == len(fleet.gateways):
+        if reading.live and not reading.cached:
+            fleet.last_full_refresh = fleet.clock.now()
         _publish(fleet, reading)
     return reading
 
@@ -81,7 +83,9 @@ def _take_off(fleet: FleetState, reading: Reading, *, refresh: bool, probe: bool
         name = gateway.name
         if name in reading.live or name in reading.failures:
             continue
-        if not refresh and cache.fresh(name) is not None:
+        entry = None if refresh else cache.fresh(name)
+        if entry is not None:
+            reading.cached[name] = entry
             continue
         refusal = None if probe else gateway.link.refusal()
         if refusal is None:
@@ -117,17 +121,19 @@ def _make_rows(fleet: FleetState, reading: Reading) -> None:
             reading.reasons[name if account is None else account] = failure.sentence
         if account is None:
             if failure is None:
-                reading.reasons[name] = f"{name} has not said which account it serves."
+                reading.reasons[name] = nameless(name)
             continue
         entry = reading.live.get(name)
         source = Source.LIVE
         if entry is None:
-            entry = cache.last_good(name)
+            # What was fresh at first may have been changed or cleared while others were read.
+            entry = cache.last_good(name) or reading.cached.get(name)
             source = Source.CACHE if failure is None else Source.STALE
             cache.stale_hits += failure is not None and entry is not None
+        reading.shown.append(entry)
         residual = None
         if entry is not None:
-            residual = residual_of(entry.value, fleet.caches.trades, name)
+            residual = residual_of(entry, fleet.caches.trades, name)
         label = fleet.label_of(account)
         reading.rows.append(
             account_row(gateway, account, entry, source, failure, label, now, residual)
@@ -139,13 +145,16 @@ def _publish(fleet: FleetState, reading: Reading) -> None:
     connected = sum(row.status is AccountStatus.CONNECTED for row in reading.rows)
     fleet.facts = Facts(len(fleet.gateways), len(reading.rows), connected, fleet.last_full_refresh)
     cache = fleet.caches.accounts
-    entries = [cache.last_good(gateway.name) for gateway in reading.gateways]
-    known = [entry for entry in entries if entry is not None]
-    whole = not reading.reasons and len(known) == len(entries) and bool(known)
-    if not whole or not all(cache.is_fresh(gateway.name) for gateway in reading.gateways):
+    names = [gateway.name for gateway in reading.gateways]
+    # A row may be made of a reply that came too late for the cache: then it is this caller's only.
+    current = not reading.reasons and all(
+        cache.is_fresh(name) and cache.last_good(name) is entry
+        for name, entry in zip(names, reading.shown, strict=True)
+    )
+    if not current:
         fleet.snapshot = None
         return
-    stamps = np.array([entry.stamp for entry in known])
+    stamps = np.array([entry.stamp for entry in reading.shown if entry is not None])
     fleet.snapshot = Snapshot(
         frame=frames.with_source(reading.frame, Source.CACHE),
         stamps=stamps,

@@ -6,15 +6,14 @@ store and never makes old figures look fresh.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
+from fleetkit.aio.selection import account_number
+from fleetkit.aio.state import FleetState
 from fleetkit.errors import UsageError
 from fleetkit.model import AccountReading, CacheStats
-
-if TYPE_CHECKING:
-    from fleetkit.aio.core import AsyncFleet
 
 LABELS = ("phase", "vs_group")
 FIGURES = tuple(
@@ -25,7 +24,7 @@ FIGURES = tuple(
 class AsyncCache:
     """Statistics, invalidation and field updates of the account cache."""
 
-    def __init__(self, fleet: AsyncFleet) -> None:
+    def __init__(self, fleet: FleetState) -> None:
         self._fleet = fleet
 
     @property
@@ -64,7 +63,7 @@ class AsyncCache:
         UnknownAccount
             No agent of this fleet serves it.
         """
-        for gateway in await self._fleet.gateways_for([account]):
+        for gateway in await self._fleet.gateways_for([account_number(account)]):
             self._fleet.forget_freshness(gateway)
 
     async def update(self, account: int, field: str, value: object) -> None:
@@ -80,17 +79,14 @@ class AsyncCache:
         UnknownAccount
             No agent of this fleet serves it.
         """
-        if field == "phase":
-            await self._fleet.set_phase(account, _text(field, value))
-            return
-        if field == "vs_group":
-            await self._fleet.set_vs_group(account, _text(field, value))
+        if field in LABELS:
+            await self._fleet.set_label(account_number(account), field, _text(field, value))
             return
         if field not in FIGURES:
             allowed = ", ".join(sorted((*LABELS, *FIGURES)))
             msg = f"No field {field!r} can be updated. Fields: {allowed}."
             raise UsageError(msg)
-        for gateway in await self._fleet.gateways_for([account]):
+        for gateway in await self._fleet.gateways_for([account_number(account)]):
             changed = self._fleet.caches.accounts.update(
                 gateway.name, lambda reading: _changed(reading, field, value)
             )

@@ -7,25 +7,25 @@ class are the public API: `Fleet` and `AioFleet` list them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from typing import Literal
 
-from fleetkit import events, frames
+from fleetkit import frames
 from fleetkit.aio.accounts import read_accounts
 from fleetkit.aio.cache_view import AsyncCache
 from fleetkit.aio.label_files import read_labels
 from fleetkit.aio.parts import collect, positions_parts, trades_parts
 from fleetkit.aio.selection import Accounts, Since, account_number, account_numbers, span_start
-from fleetkit.aio.state import FleetState
+from fleetkit.aio.state import JUMP_S, FleetState
 from fleetkit.aio.wholeness import partial, patience, whole, with_zones
 from fleetkit.clock import Clock
 from fleetkit.config import FleetConfig
 from fleetkit.doctor import examine
-from fleetkit.errors import AgentError, UsageError
+from fleetkit.errors import AgentError, UnknownAccount, UsageError
 from fleetkit.frames import DataFrame
 from fleetkit.model import Account, Quote
-from fleetkit.store import Store, load_labels, set_phase, set_vs_group
+from fleetkit.store import Store, load_labels
 
 
 class AsyncFleet(FleetState):
@@ -95,6 +95,8 @@ class AsyncFleet(FleetState):
         """
         gateways = await self.gateways_for([account_number(account)])
         reading = await read_accounts(self, gateways, refresh=refresh, patience_s=None)
+        if not reading.rows:  # its binding was voided while it was read
+            raise UnknownAccount(next(iter(reading.reasons.values())), account=account)
         return reading.rows[0]
 
     async def positions(
@@ -192,7 +194,7 @@ class AsyncFleet(FleetState):
             gateways,
             self.caches.trades,
             lambda gateway: gateway.read_trades(start),
-            lambda value: value.since <= start,
+            lambda value: value.asked_since <= start,
             refresh=refresh,
         )
         self.snapshot = None  # residuals may be known now
@@ -274,7 +276,7 @@ class AsyncFleet(FleetState):
                 raise answer
         frame = await self.refresh(numbers)
         if reasons:
-            raise partial(frame, reasons, "could not be reconnected")
+            raise partial(frame, reasons, "Could not be reconnected")
         return frame
 
     async def doctor(self) -> DataFrame:
@@ -305,10 +307,7 @@ class AsyncFleet(FleetState):
         ------
         LabelError
         """
-        number = account_number(account)
-        self.check_open()
-        await self.write_labels(lambda connection: set_phase(connection, number, phase))
-        self._labels_changed([number])
+        await self.set_label(account_number(account), "phase", phase)
 
     async def set_vs_group(self, account: int, group: str) -> None:
         """Put an account into a group of at most two (``""`` takes it out).
@@ -318,10 +317,7 @@ class AsyncFleet(FleetState):
         LabelError
             The group has two accounts already; the message names them.
         """
-        number = account_number(account)
-        self.check_open()
-        await self.write_labels(lambda connection: set_vs_group(connection, number, group))
-        self._labels_changed([number])
+        await self.set_label(account_number(account), "vs_group", group)
 
     async def load_labels(
         self,
@@ -350,18 +346,8 @@ class AsyncFleet(FleetState):
         self.check_open()
         wanted = read_labels(source, field)
         await self.write_labels(lambda connection: load_labels(connection, field, wanted))
-        self._labels_changed(list(wanted))
+        self.labels_changed(list(wanted))
         return await self.labels()
-
-    def _labels_changed(self, accounts: Sequence[int]) -> None:
-        before = self.snapshot
-        if before is not None and before.version == self.caches.accounts.version:
-            numbers = before.frame.index.to_numpy()
-            labels = [self.label_of(int(number)) for number in numbers]
-            frame = frames.with_labels(before.frame, labels)
-            self.snapshot = before.relabelled(frame, self.store_stamp)
-        for account in accounts:
-            self.bus.publish(events.LabelChanged(account))
 
     def published(
         self, refresh: bool = False, strict: bool = False, patience_s: float = 2.0
@@ -370,11 +356,14 @@ class AsyncFleet(FleetState):
 
         ``None`` sends the caller to the loop thread.
         """
+        patience(patience_s)
         snapshot = self.snapshot
         if refresh or snapshot is None or self.closed is not None:
             return None
         now = self.clock.elapsed()
         if now >= snapshot.valid_until or snapshot.version != self.caches.accounts.version:
+            return None
+        if abs(self.clock.jump()) > JUMP_S:
             return None
         if self.store.change_stamp() != snapshot.store_stamp:
             return None

@@ -45,11 +45,12 @@ def read_labels(source: str | os.PathLike[str] | Mapping[int, str], field: str) 
     return labels
 
 
-def _load(
-    source: str | os.PathLike[str] | Mapping[int, str],
-) -> tuple[str, Mapping[object, object]]:
+def _load(source: object) -> tuple[str, Mapping[object, object]]:
     if isinstance(source, Mapping):
         return "labels", dict(source.items())
+    if not isinstance(source, (str, os.PathLike)):
+        msg = f"Labels come as a path, JSON text or a mapping, not as {type(source).__name__}."
+        raise LabelError(msg)
     where = "labels"
     try:
         if isinstance(source, str) and source.lstrip().startswith("{"):
@@ -61,6 +62,6 @@ def _load(
     except OSError as error:
         msg = f"{where}: cannot be read ({error.strerror}). Give a path to a JSON object."
         raise LabelError(msg) from None
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         msg = f'{where}: expected a JSON object such as {{"7100012": "F2"}}: {error}'
         raise LabelError(msg) from None

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from fleetkit.aio.fanout import wait_for
+from fleetkit.aio.rows import nameless
 from fleetkit.cache import AccountCache, Entry, Flight
 from fleetkit.clock import Clock
 from fleetkit.errors import AgentError
@@ -85,6 +86,7 @@ def _gathered(
         if name in failures:
             reasons[name if account is None else account] = str(failures[name])
         if account is None:
+            reasons.setdefault(name, nameless(name))
             continue
         if name in live:
             found.append(Found(gateway, account, live[name], Source.LIVE))

@@ -39,6 +39,14 @@ class Snapshot(msgspec.Struct, frozen=True):
         return with_ages(self.frame, now - self.stamps)
 
 
+def nameless(agent: str) -> str:
+    """Why an agent that answered has no row."""
+    return (
+        f"{agent} has not said which account it serves, or another agent claims the same one; "
+        "set `account` for it in the configuration."
+    )
+
+
 def account_row(
     gateway: Gateway,
     account: int,
@@ -96,11 +104,17 @@ def account_row(
 
 
 def residual_of(
-    reading: AccountReading, trades: AccountCache[str, TradesValue], agent: str
+    entry: Entry[AccountReading], trades: AccountCache[str, TradesValue], agent: str
 ) -> float | None:
-    """Balance that neither the start nor the trades explain, where all trades are known (T11)."""
+    """Balance that neither the start nor the trades explain, where all trades are known (T11).
+
+    They are not once the balance is newer than a history that may have grown.
+    """
+    reading = entry.value
     history = trades.last_good(agent)
     if history is None or reading.initial_balance is None or reading.days_operating is None:
+        return None
+    if entry.stamp > history.stamp and not trades.is_fresh(agent):
         return None
     try:
         start = history.as_of - timedelta(days=reading.days_operating + 1)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
+from math import inf, nan
+from numbers import Real
+from typing import Final
 
 from fleetkit.contract import DEFAULT_DAYS
 from fleetkit.errors import UsageError
 
 Accounts = int | Iterable[int] | None
 Since = datetime | date | str | None
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)  # terminals count from here; nothing is older
+LONGEST_DAYS: Final = 36500
 
 
 def account_number(given: object) -> int:
@@ -44,6 +50,16 @@ def account_numbers(accounts: Accounts) -> list[int] | None:
     return list(dict.fromkeys(account_number(given) for given in accounts))
 
 
+def real_number(given: object) -> float:
+    """The number somebody gave, NumPy's included; NaN where it is none."""
+    if isinstance(given, bool) or not isinstance(given, Real):
+        return nan
+    try:
+        return float(given)
+    except OverflowError:
+        return inf
+
+
 def span_start(days: float | None, since: Since, now: datetime) -> datetime:
     """Read the start of a history, 30 days back unless told otherwise.
 
@@ -57,11 +73,11 @@ def span_start(days: float | None, since: Since, now: datetime) -> datetime:
         raise UsageError(msg)
     if since is not None:
         return _moment(since, now)
-    wanted = DEFAULT_DAYS if days is None else days
-    if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or not 0 < wanted < 36500:
+    wanted = real_number(DEFAULT_DAYS if days is None else days)
+    if not 0 < wanted < LONGEST_DAYS:
         msg = f"`days` is a number above 0, such as 90, not {days!r:.60}."
         raise UsageError(msg)
-    return now - timedelta(days=wanted)
+    return max(now - timedelta(days=wanted), EPOCH)
 
 
 def _moment(since: Since, now: datetime) -> datetime:
@@ -72,13 +88,13 @@ def _moment(since: Since, now: datetime) -> datetime:
             since = datetime.combine(since, time())
     except ValueError:
         since = None
-    if not isinstance(since, datetime):
+    if not isinstance(since, datetime) or since != since:  # NaT is a datetime, too
         msg = "`since` is a datetime, a date, or text such as '2026-02-01' (UTC unless it says)."
         raise UsageError(msg)
-    if since.tzinfo is None:
-        since = since.replace(tzinfo=UTC)
-    since = since.astimezone(UTC)
+    # A pandas Timestamp becomes a plain datetime here, without its nanoseconds.
+    since = datetime.combine(since.date(), since.timetz())
+    since = since.replace(tzinfo=UTC) if since.tzinfo is None else since
     if since > now:
-        msg = f"`since` lies in the future: {since:%Y-%m-%d %H:%M} UTC."
+        msg = f"`since` lies in the future: {since:%Y-%m-%d %H:%M}."
         raise UsageError(msg)
-    return since
+    return max(since, EPOCH).astimezone(UTC)

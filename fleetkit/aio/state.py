@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from fleetkit import events
+from fleetkit import events, frames
 from fleetkit.aio.rows import Snapshot
 from fleetkit.cache import AccountCache
 from fleetkit.clock import Clock
@@ -23,7 +23,7 @@ from fleetkit.errors import FleetClosed, UnknownAccount
 from fleetkit.gateway import Bindings, Caches, Gateway, TradesValue, landed
 from fleetkit.http import AgentHttp, TlsContexts
 from fleetkit.model import AccountReading, AgentStatus, CacheStats, Label, Position
-from fleetkit.store import Store, all_bindings, all_labels
+from fleetkit.store import Store, all_bindings, all_labels, set_phase, set_vs_group
 
 JUMP_S = 30.0  # a clock that jumped this far: the machine slept, nothing is fresh
 
@@ -64,11 +64,14 @@ class FleetState:
         )
         count = len(config.agents)
         policy = config.cache
+        ttl_s = policy.cache_ttl_s
+        positions_ttl_s = policy.positions_ttl_s if ttl_s else 0.0  # 0 switches all caching off
+        trades_ttl_s = policy.trades_ttl_s if ttl_s else 0.0
         self.caches = Caches(
-            accounts=AccountCache[str, AccountReading](count, policy.cache_ttl_s, clock),
-            positions=AccountCache[str, tuple[Position, ...]](count, policy.positions_ttl_s, clock),
-            trades=AccountCache[str, TradesValue](count, policy.trades_ttl_s, clock),
-            agents=AccountCache[str, AgentStatus](count, policy.cache_ttl_s, clock),
+            accounts=AccountCache[str, AccountReading](count, ttl_s, clock),
+            positions=AccountCache[str, tuple[Position, ...]](count, positions_ttl_s, clock),
+            trades=AccountCache[str, TradesValue](count, trades_ttl_s, clock),
+            agents=AccountCache[str, AgentStatus](count, ttl_s, clock),
         )
         contexts = TlsContexts()
         self.gateways: dict[str, Gateway] = {}
@@ -121,7 +124,11 @@ class FleetState:
         return [self.gateways[self._agent_of(account)] for account in accounts]
 
     async def _learn(self) -> None:
-        strangers = [g for g in self.gateways.values() if g.account is None]
+        strangers = [
+            gateway
+            for gateway in self.gateways.values()
+            if gateway.account is None and gateway.link.refusal() is None
+        ]
         readings = (landed(gateway.read_account(), gateway.name) for gateway in strangers)
         await asyncio.gather(*readings, return_exceptions=True)
 
@@ -178,6 +185,34 @@ class FleetState:
             return self.store.change_stamp(), all_labels(connection)
 
         self.store_stamp, self.known_labels = await self.store.run(work)
+
+    async def set_label(self, account: int, field: str, text: str) -> None:
+        """Write one label of one account.
+
+        Raises
+        ------
+        LabelError
+            The text will not do, or the group is full.
+        UnknownAccount
+            Every agent has said whose it is, and none is this one's.
+        """
+        self.check_open()
+        if all(gateway.account is not None for gateway in self.gateways.values()):
+            self._agent_of(account)
+        setter = {"phase": set_phase, "vs_group": set_vs_group}[field]
+        await self.write_labels(lambda connection: setter(connection, account, text))
+        self.labels_changed([account])
+
+    def labels_changed(self, accounts: Sequence[int]) -> None:
+        """Show new labels in what is published, and tell who listens."""
+        before = self.snapshot
+        if before is not None and before.version == self.caches.accounts.version:
+            numbers = before.frame.index.to_numpy()
+            labels = [self.label_of(int(number)) for number in numbers]
+            frame = frames.with_labels(before.frame, labels)
+            self.snapshot = before.relabelled(frame, self.store_stamp)
+        for account in accounts:
+            self.bus.publish(events.LabelChanged(account))
 
     def cache_stats(self) -> CacheStats:
         """The account cache's counters."""

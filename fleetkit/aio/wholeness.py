@@ -11,16 +11,18 @@ from math import inf
 from typing import Any
 
 from fleetkit.aio.parts import Collected
+from fleetkit.aio.selection import real_number
 from fleetkit.errors import PartialResult, UsageError
 from fleetkit.frames import DataFrame
 
 
 def patience(patience_s: float) -> float:
     """Check a patience in seconds."""
-    if not isinstance(patience_s, (int, float)) or not 0 <= patience_s < inf:
+    seconds = real_number(patience_s)
+    if not 0 <= seconds < inf:
         msg = f"`patience_s` is a number of seconds such as 2, not {patience_s!r:.60}."
         raise UsageError(msg)
-    return float(patience_s)
+    return seconds
 
 
 def with_zones(frame: DataFrame, collected: Collected[Any]) -> DataFrame:
@@ -35,14 +37,17 @@ def whole(frame: DataFrame, reasons: Mapping[int | str, str], *, strict: bool) -
     """The frame, with what is missing in its attrs, or `PartialResult`."""
     frame.attrs["missing"] = list(reasons)
     if reasons and strict:
-        raise partial(frame, reasons, "are missing or stale")
+        raise partial(frame, reasons, "Missing or stale", "the rest, or pass strict=False")
     return frame
 
 
-def partial(frame: DataFrame, reasons: Mapping[int | str, str], what: str) -> PartialResult:
+def partial(
+    frame: DataFrame, reasons: Mapping[int | str, str], what: str, rest: str = "all accounts"
+) -> PartialResult:
+    """The error that says of whom `what` is true, and what its frame has."""
     first = next(iter(reasons))
     message = (
-        f"{len(reasons)} {what}. {first}: {reasons[first]} "
-        "See .reasons for each, .frame for the rest, or pass strict=False."
+        f"{what}: {len(reasons)}. {first}: {reasons[first].rstrip('.')}. "
+        f"See .reasons for each, .frame for {rest}."
     )
     return PartialResult(message, frame=frame, reasons=reasons)

@@ -9,6 +9,7 @@ zero, and an array inside a frame that was handed out is never used twice.
 from pandas import DataFrame
 
 from fleetkit.frames.block import FrameError, TradeBlock
+from fleetkit.frames.decode import decode_history
 from fleetkit.frames.rows import (
     PositionsPart,
     accounts_frame,
@@ -51,6 +52,7 @@ __all__ = [
     "TradesPart",
     "accounts_frame",
     "agents_frame",
+    "decode_history",
     "doctor_frame",
     "labels_frame",
     "positions_frame",

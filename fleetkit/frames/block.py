@@ -8,12 +8,14 @@ without a position id may be told from another only by all that is known of it.
 
 from __future__ import annotations
 
-from array import array
+import math
+import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -48,10 +50,11 @@ _SCHEMA: Final = pa.schema(
         ("ambiguous", pa.bool_()),
     ]
 )
-_CHUNK: Final = 8192  # trades adopted at a time: few enough to stay in the processor's cache
+_PIECE: Final = 2048  # trades read at a time: few enough to stay in the processor's cache
+_TEXTS: Final = ("symbol", "side", "entry_time", "exit_time")
+_NO_NUMBER: Final = -1  # while a column is read: agents' numbers are 0 or more, and no float is NaN
 _IDENTITY: Final = tuple(name for name in _SCHEMA.names if name != "ambiguous")
-_SIDES: Final = {side.value: code for code, side in enumerate(Side)}
-_WIRE_SIDES: Final = {side.value.upper(): code for code, side in enumerate(Side)}
+_SIDES: Final = pa.array([side.value for side in Side])  # in the order of their codes
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -86,14 +89,23 @@ class TradeBlock:
         FrameError
             For a time or a side that means nothing, with its JSON path.
         """
-        tables = [
-            _adopted(trades[start : start + _CHUNK], time_zone, start)
-            for start in range(0, len(trades), _CHUNK)
-        ]
-        if not tables:
+        return cls.from_pieces(
+            (trades[start : start + _PIECE] for start in range(0, len(trades), _PIECE)), time_zone
+        )
+
+    @classmethod
+    def from_pieces(
+        cls, pieces: Iterable[Sequence[TradeWire]], time_zone: ZoneInfo | None
+    ) -> TradeBlock:
+        """Adopt an agent's trades, which come a piece at a time.
+
+        The same as `from_wire` of all pieces in a row. Each piece is let go before
+        the next is asked for, so that its memory is used again while it is warm.
+        """
+        read = list(map(_read, pieces))  # map, unlike a loop, holds on to no piece
+        if not read:
             return cls.empty()
-        table = tables[0] if len(tables) == 1 else _compact(pa.concat_tables(tables))
-        return cls(_newest_first(_each_once(table)))
+        return cls(_newest_first(_each_once(_adopted(_columns(read), time_zone))))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -159,53 +171,91 @@ class TradeBlock:
         return TradeBlock(_newest_first(_compact(pa.concat_tables([self.table, kept]))))
 
 
-def _adopted(trades: Sequence[TradeWire], time_zone: ZoneInfo | None, start: int) -> pa.Table:
+def _read(trades: Sequence[TradeWire]) -> dict[str, Any]:
+    """The fields of a few trades as flat memory, which is all there is time for."""
     # One list per field, spelled out: a third of the time of an attrgetter.
-    entry = parse_instants([trade.entry_time for trade in trades], time_zone, "entry_time", start)
-    exit_ = parse_instants([trade.exit_time for trade in trades], time_zone, "exit_time", start)
-    columns = {
-        "position_id": pa.array([trade.position_id for trade in trades], pa.int64()),
-        "symbol": pa.array([trade.symbol for trade in trades], pa.string()).dictionary_encode(),
-        "side": _side_codes(trades, start),
-        "volume": _floats([trade.lot for trade in trades]),
+    return {
+        "position_id": _packed([trade.position_id for trade in trades], "q", _NO_NUMBER),
+        "symbol": _joined([trade.symbol for trade in trades]),
+        "side": _joined([trade.side for trade in trades]),
+        "volume": _packed([trade.lot for trade in trades]),
+        "entry_time": _joined([trade.entry_time for trade in trades]),
+        "exit_time": _joined([trade.exit_time for trade in trades]),
+        "entry_price": _packed([trade.entry_price for trade in trades]),
+        "exit_price": _packed([trade.exit_price for trade in trades]),
+        "pips": _packed([trade.pips for trade in trades]),
+        "profit": _packed([trade.profit for trade in trades]),
+        "commission": _packed([trade.commission for trade in trades]),
+    }
+
+
+def _packed(values: list[Any], code: str = "d", unknown: float = math.nan) -> bytes:
+    layout = f"{len(values)}{code}"
+    try:
+        return struct.pack(layout, *values)
+    except struct.error:  # a None among them
+        return struct.pack(layout, *[unknown if value is None else value for value in values])
+
+
+def _joined(texts: list[str]) -> str | list[str]:
+    joined = "\n".join(texts)
+    # A text with a line break in it could not be told from two.
+    return joined if joined.count("\n") == len(texts) - 1 else texts
+
+
+def _columns(read: list[dict[str, Any]]) -> dict[str, pa.Array]:
+    """What was read piece by piece, as one Arrow array per field."""
+    parts = {name: [piece[name] for piece in read] for name in read[0]}
+    ids = np.frombuffer(b"".join(parts.pop("position_id")), np.int64)
+    texts = {name: _texts(parts.pop(name)) for name in _TEXTS}
+    floats = {name: np.frombuffer(b"".join(parts[name])) for name in parts}
+    return (
+        {"position_id": _nullable(ids, ids == _NO_NUMBER)}
+        | texts
+        | {name: _nullable(values, np.isnan(values)) for name, values in floats.items()}
+    )
+
+
+def _nullable(values: npt.NDArray[Any], unknown: npt.NDArray[np.bool_]) -> pa.Array:
+    return pa.array(values, mask=unknown if unknown.any() else None)
+
+
+def _texts(parts: list[str | list[str]]) -> pa.Array:
+    if all(isinstance(part, str) for part in parts):  # as good as always
+        return pc.split_pattern(pa.scalar("\n".join(cast(list[str], parts))), "\n").values
+    lists = [part.split("\n") if isinstance(part, str) else part for part in parts]
+    return pa.array(chain.from_iterable(lists), pa.string())
+
+
+def _adopted(columns: dict[str, pa.Array], time_zone: ZoneInfo | None) -> pa.Table:
+    entry = parse_instants(columns["entry_time"], time_zone, "entry_time")
+    exit_ = parse_instants(columns["exit_time"], time_zone, "exit_time")
+    adopted = columns | {
+        "symbol": columns["symbol"].dictionary_encode(),
+        "side": _side_codes(columns["side"]),
         "entry_time": pa.array(entry.utc).cast(_TIME),
         "exit_time": pa.array(exit_.utc).cast(_TIME),
-        "entry_price": _floats([trade.entry_price for trade in trades]),
-        "exit_price": _floats([trade.exit_price for trade in trades]),
-        "pips": _floats([trade.pips for trade in trades]),
-        "profit": _floats([trade.profit for trade in trades]),
-        "commission": _floats([trade.commission for trade in trades]),
         "ambiguous": pa.array(entry.ambiguous | exit_.ambiguous),
     }
+    trades = len(adopted["side"])
     return pa.Table.from_arrays(
         [
-            columns[field.name] if field.name in columns else pa.nulls(len(trades), field.type)
+            adopted[field.name] if field.name in adopted else pa.nulls(trades, field.type)
             for field in _SCHEMA  # what base agents do not tell is null, not zero
         ],
         schema=_SCHEMA,
     )
 
 
-def _floats(values: list[Any]) -> pa.Array:
-    try:
-        return pa.array(np.frombuffer(array("d", values)))
-    except TypeError:  # a None among them: slower, and a null
-        return pa.array(values, pa.float64())
-
-
-def _side_codes(trades: Sequence[TradeWire], start: int) -> pa.Array:
-    try:
-        return pa.array(np.frombuffer(bytes([_WIRE_SIDES[trade.side] for trade in trades]), "i1"))
-    except KeyError:  # another spelling, or no side at all
-        words = [trade.side for trade in trades]
-    codes = [_SIDES.get(word.lower(), -1) for word in words]
-    if -1 in codes:
-        at = codes.index(-1)
+def _side_codes(words: pa.Array) -> pa.Array:
+    codes = pc.index_in(pc.ascii_lower(words), value_set=_SIDES)
+    if codes.null_count:
+        at = pc.index(codes.is_null(), True).as_py()
         raise FrameError(
-            f"{words[at][:40]!r} is no side; BUY and SELL are.",
-            json_path=f"$.trades[{start + at}].side",
+            f"{words[at].as_py()[:40]!r} is no side; BUY and SELL are.",
+            json_path=f"$.trades[{at}].side",
         )
-    return pa.array(codes, pa.int8())
+    return codes.cast(pa.int8())
 
 
 def _compact(table: pa.Table) -> pa.Table:

@@ -7,7 +7,6 @@ no offset and is somebody's wall clock, which skips an hour and repeats another.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -19,6 +18,8 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no
 
 _NAIVE: Final = pa.timestamp("us")
 _AWARE: Final = pa.timestamp("us", tz="UTC")
+_FIRST: Final = int(np.datetime64("0002-01-01", "us").astype("i8"))
+_LAST: Final = int(np.datetime64("9998-12-31", "us").astype("i8"))
 _OFFSET: Final = r"(Z|[+-]\d{2}(:?\d{2})?)$"
 _HAS_CLOCK: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"  # so that a date's -01 is no offset
 _TOO_FINE: Final = r"(\.\d{6})\d+"
@@ -45,10 +46,8 @@ class Instants(NamedTuple):
     ambiguous: npt.NDArray[np.bool_]
 
 
-def parse_instants(
-    texts: Sequence[str], time_zone: ZoneInfo | None, field: str, start: int = 0
-) -> Instants:
-    """Parse one field of the trades from number `start` on.
+def parse_instants(texts: pa.Array, time_zone: ZoneInfo | None, field: str) -> Instants:
+    """Parse one field of all trades, an Arrow column of strings.
 
     A text with ``Z`` or an offset says itself when it was; one without is wall
     clock of `time_zone`. A local time that happened twice is taken as the
@@ -59,56 +58,42 @@ def parse_instants(
     FrameError
         At the first text that is no time.
     """
-    for column_of in (_equally_wide, _column):
-        try:
-            return _localized(column_of(texts).cast(_NAIVE), time_zone)
-        except ValueError:
-            continue  # not equally wide; then an offset, a finer fraction, or no time at all
-    return _parse_mixed(_column(texts), time_zone, field, start)
+    try:
+        return _localized(_times(texts, _NAIVE), time_zone)
+    except pa.ArrowInvalid:  # an offset, a finer fraction, or no time at all
+        return _parse_mixed(texts, time_zone, field)
 
 
-def _parse_mixed(column: pa.Array, time_zone: ZoneInfo | None, field: str, start: int) -> Instants:
+def _parse_mixed(column: pa.Array, time_zone: ZoneInfo | None, field: str) -> Instants:
     tidy = pc.replace_substring_regex(column, _TOO_FINE, r"\1")
     aware = pc.and_(
         pc.match_substring_regex(tidy, _HAS_CLOCK), pc.match_substring_regex(tidy, _OFFSET)
     )
-    naive_part = _cast(tidy, pc.if_else(aware, None, tidy), _NAIVE, field, start)
-    aware_part = _cast(tidy, pc.if_else(aware, tidy, None), _AWARE, field, start)
+    naive_part = _cast(tidy, pc.if_else(aware, None, tidy), _NAIVE, field)
+    aware_part = _cast(tidy, pc.if_else(aware, tidy, None), _AWARE, field)
     local = _localized(naive_part.fill_null(0), time_zone)
     is_aware = aware.to_numpy(zero_copy_only=False)
     stated = aware_part.fill_null(0).to_numpy(zero_copy_only=False)
     return Instants(np.where(is_aware, stated, local.utc), local.ambiguous & ~is_aware)
 
 
-def _column(texts: Sequence[str]) -> pa.Array:
-    return pa.array(texts, pa.string())
+def _times(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The texts as times that a zone can shift without leaving Python's calendar."""
+    times = texts.cast(kind)
+    ends = pc.min_max(times.cast(pa.int64()))
+    if ends["min"].is_valid and not _FIRST <= ends["min"].as_py() <= ends["max"].as_py() <= _LAST:
+        raise pa.ArrowInvalid("year 1 or earlier, or 9999")
+    return times
 
 
-def _equally_wide(texts: Sequence[str]) -> pa.Array:
-    """The texts as an Arrow column, at half the price of `_column`, or a ValueError.
-
-    A text with a line break in it may come out cut in the wrong place, and then
-    holds a line break that makes it no time.
-    """
-    joined = ("\n".join(texts) + "\n").encode("ascii")
-    cells = np.frombuffer(joined, np.uint8).reshape(len(texts), -1)
-    if not (cells[:, -1] == ord("\n")).all():
-        raise ValueError("not equally wide")
-    characters = np.ascontiguousarray(cells[:, :-1])
-    offsets = np.arange(len(texts) + 1, dtype=np.int32) * characters.shape[1]
-    return pa.StringArray.from_buffers(
-        len(texts), pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(characters)
-    )
-
-
-def _cast(texts: pa.Array, some: pa.Array, kind: pa.DataType, field: str, start: int) -> pa.Array:
+def _cast(texts: pa.Array, some: pa.Array, kind: pa.DataType, field: str) -> pa.Array:
     try:
-        return some.cast(kind)
+        return _times(some, kind)
     except pa.ArrowInvalid:
         at = _first_bad(some, kind)
         raise FrameError(
             f"{texts[at].as_py()[:40]!r} is no date and time.",
-            json_path=f"$.trades[{start + at}].{field}",
+            json_path=f"$.trades[{at}].{field}",
         ) from None
 
 
@@ -118,7 +103,7 @@ def _first_bad(texts: pa.Array, kind: pa.DataType) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            texts[low:middle].cast(kind)
+            _times(texts[low:middle], kind)
             low = middle
         except pa.ArrowInvalid:
             high = middle

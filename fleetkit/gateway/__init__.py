@@ -6,6 +6,7 @@ here, once for every kind of reading. May import `cache`, `health`, `http`,
 fact only after the account number in it is the one this agent is bound to.
 """
 
+from fleetkit.gateway.adopt import adopt_time
 from fleetkit.gateway.bindings import Bindings, Verdict
 from fleetkit.gateway.landing import landed, outcome, status_of
 from fleetkit.gateway.session import (
@@ -22,6 +23,7 @@ __all__ = [
     "Gateway",
     "TradesValue",
     "Verdict",
+    "adopt_time",
     "landed",
     "outcome",
     "status_of",

@@ -83,7 +83,7 @@ class Bindings:
         return self._learned.get(agent)
 
     def claimants(self, account: int) -> frozenset[str]:
-        """The agents that dispute a number."""
+        """The agents that dispute a number; one with a configured account is never among them."""
         return frozenset(self._disputed.get(account, ()))
 
     def observe(self, agent: str, account: int) -> Verdict:
@@ -97,6 +97,7 @@ class Bindings:
         self._leave_disputes(agent, but=account)
         owner = self._owner.get(account)
         if owner in self._configured:
+            self._disputed.setdefault(account, set()).add(agent)
             return Verdict.CONFLICT
         if owner is not None:
             self._void(owner)

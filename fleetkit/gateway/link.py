@@ -30,6 +30,7 @@ from fleetkit.errors import (
     ContractError,
     StoreError,
 )
+from fleetkit.frames import FrameError
 from fleetkit.http import AgentHttp, Reply
 from fleetkit.model import AgentStatus
 from fleetkit.store import Store, claim_recovery
@@ -106,8 +107,9 @@ class Link:
         query: dict[str, str] | None = None,
         symbol: str | None = None,
         deadline_s: float | None = None,
+        decode: Callable[[bytes], Any] | None = None,
     ) -> Any:
-        """Make a call and decode its answer into the call's wire struct."""
+        """Make a call and decode its answer, into the call's wire struct unless told otherwise."""
         started = self._clock.elapsed()
         if self._bus.is_watched:
             self._bus.publish(events.Refreshing(self.name, self.account, call.name))
@@ -118,16 +120,23 @@ class Link:
                 symbol=symbol,
                 deadline_s=deadline_s or self._config.timeouts.read_deadline_s,
             )
-            decoded = self._decode(call, reply)
+            decoded = self._decode(call, reply, decode or call.decode)
+        except RecursionError:
+            # Of any decoder, that of an error's body, too: a body can be as deep as it likes.
+            deep = self.contract_error("nested too deeply", "$", call)
+            self._note_failure(deep, self._clock.elapsed() - started, call)
+            raise deep from None
         except AgentError as error:
             self._note_failure(error, self._clock.elapsed() - started, call)
             raise
         self._note_answer(reply, call)
         return decoded
 
-    def _decode(self, call: Call[Any], reply: Reply) -> Any:
+    def _decode(self, call: Call[Any], reply: Reply, decode: Callable[[bytes], Any]) -> Any:
         try:
-            return call.decode(reply.body)
+            return decode(reply.body)
+        except FrameError as error:
+            raise self.contract_error(str(error), error.json_path, call) from None
         except msgspec.ValidationError as error:
             text, _, path = str(error).partition(" - at ")
             raise self.contract_error(text, path.strip("`") or "$", call) from None
@@ -159,7 +168,7 @@ class Link:
         self._set_status(AgentStatus.ONLINE)
         self._last_date = reply.date
         if call is not contract.ACCOUNTS:  # that one counts once its terminal turned out connected
-            self._note_alive()
+            self.note(health.Answered())
         if self._bus.is_watched:
             latency_ms = reply.latency_s * 1000
             self._bus.publish(events.Refreshed(self.name, self.account, call.name, latency_ms))
@@ -168,16 +177,12 @@ class Link:
         self.last_error = str(error)
         self._set_status(_agent_status(error))
         if _is_answer(error):
-            self._note_alive()
+            self.note(health.Answered())
         else:
             recoverable = not isinstance(error, AgentOffline) and call is not contract.REFRESH
             self.note(health.Failed(took_s, recoverable))
         if self._bus.is_watched:
             self._bus.publish(events.RefreshFailed(self.name, self.account, call.name, str(error)))
-
-    def _note_alive(self) -> None:
-        if not self.health.disconnects:
-            self.note(health.Succeeded())
 
     def _set_status(self, status: AgentStatus) -> None:
         self.status = status

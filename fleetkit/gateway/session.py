@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from math import ceil
+from sqlite3 import Connection
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -19,13 +20,12 @@ from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, FleetConfig
 from fleetkit.errors import (
     AgentError,
-    ContractError,
     StoreError,
     SuspectReply,
     TerminalDisconnected,
     WrongAccount,
 )
-from fleetkit.frames import FrameError, TradeBlock
+from fleetkit.frames import TradeBlock, decode_history
 from fleetkit.gateway.adopt import adopt_account, adopt_position, adopt_quote
 from fleetkit.gateway.bindings import Bindings, Verdict
 from fleetkit.gateway.landing import landed, status_of
@@ -40,17 +40,22 @@ from fleetkit.model import (
     Position,
     Quote,
 )
-from fleetkit.store import Store, save_binding
+from fleetkit.store import Store, drop_binding, save_binding
 
 Decoded = TypeVar("Decoded")
 LOOK_BACK_DAYS: Final = 35  # history is windowed by entry, we promise exits (T8)
 
 
 class TradesValue(msgspec.Struct, frozen=True):
-    """Closed trades of one account, whole from `since` on."""
+    """Closed trades of one account, whole from `since` on.
+
+    The newest answer reached back to `asked_since` only; what lies before it was
+    read earlier and may have got company (T8).
+    """
 
     block: TradeBlock
     since: datetime
+    asked_since: datetime
 
 
 class Failure(msgspec.Struct, frozen=True, gc=False):
@@ -154,6 +159,9 @@ class Gateway:
 
     async def quote(self, symbol: str) -> Quote:
         """Ask for bid and ask of one symbol."""
+        refusal = self.link.refusal()
+        if refusal is not None:
+            raise refusal
         account = await self._known_account()
         wire = await self.link.ask(contract.QUOTE, symbol=symbol)
         return adopt_quote(wire, account, self.zone)
@@ -171,23 +179,22 @@ class Gateway:
             await self._check_identity(reading.account)
         except AgentError as error:
             self.failure = Failure(status_of(error), str(error))
-            self._caches.accounts.version += 1  # the row changed, though no figure did
+            self.link.last_error = str(error)
             raise
         self.failure = None
         self.link.note(health.Succeeded())
+        self._guard.read_balance(reading.balance, reading.has_open_position)
         return reading
 
     async def _positions(self) -> tuple[Position, ...]:
         account = await self._known_account()
-        known = self._caches.accounts.last_good(self.name)
         wire = await self.link.ask(contract.POSITIONS)
         if not wire.positions and wire.account_number in (0, account):
             await self._judge_empty(wire.account_number == 0)
             return ()
         await self._check_identity(wire.account_number)
         positions = self._adopt_positions(wire.positions, account)
-        balance = None if known is None else known.value.balance
-        self._guard.saw((position.ticket for position in positions), balance)
+        self._guard.saw(position.ticket for position in positions)
         return positions
 
     def _adopt_positions(
@@ -251,41 +258,32 @@ class Gateway:
         days = ceil((self._clock.now() - since) / timedelta(days=1)) + LOOK_BACK_DAYS
         if days <= contract.MAX_DAYS:
             return {"days": str(max(days, 1))}
-        try:
-            start = since - timedelta(days=LOOK_BACK_DAYS)
-        except OverflowError:
-            start = since
+        start = since - timedelta(days=LOOK_BACK_DAYS)
         local = start.astimezone(self.zone).replace(tzinfo=None)
         return {"from_date": local.replace(hour=0, minute=0, second=0, microsecond=0).isoformat()}
 
     async def _trades(self, since: datetime, query: dict[str, str]) -> TradesValue:
         account = await self._known_account()
-        wire = await self.link.ask(
+        wire, block = await self.link.ask(
             contract.TRADE_HISTORY,
             query=query,
             deadline_s=self._config.timeouts.history_deadline_s,
+            decode=lambda body: decode_history(body, self.zone),
         )
         if wire.account_number != account:
             if wire.account_number == 0:
-                self._suspect_history()
+                self._suspect_history("answered with a trade history for account 0")
             await self._check_identity(wire.account_number)
-        try:
-            block = TradeBlock.from_wire(wire.trades, self.zone)
-        except FrameError as error:
-            raise self.link.contract_error(
-                str(error), error.json_path, contract.TRADE_HISTORY
-            ) from None
         older = self._caches.trades.last_good(self.name)
         if older is None:
-            return TradesValue(block, since)
+            return TradesValue(block, since, since)
         if not len(block) and len(older.value.block.since(since)):
-            self._suspect_history()
-        return TradesValue(block.merge(older.value.block), min(since, older.value.since))
+            self._suspect_history("shows an empty trade history where it had trades before")
+        return TradesValue(block.merge(older.value.block), min(since, older.value.since), since)
 
-    def _suspect_history(self) -> None:
+    def _suspect_history(self, what: str) -> None:
         message = (
-            f"{self.name} shows an empty trade history where it had trades before; "
-            "a failing terminal looks the same, so the old rows are kept."
+            f"{self.name} {what}; a failing terminal looks the same, so the old rows are kept."
         )
         self.link.last_error = message
         raise SuspectReply(message, agent=self.name, account=self.account)
@@ -296,18 +294,18 @@ class Gateway:
         for wire in wires:
             if len(wires) == 1 or wire.account_number == bound:
                 return wire
-        message = (
-            f"{self.name} answered with {len(wires)} accounts, none of which is known to be "
-            "its own; set `account` for this agent in the configuration."
+        raise self.link.contract_error(
+            f"{len(wires)} accounts, none of which is known to be its own "
+            "(set `account` for this agent in the configuration)",
+            "$",
+            contract.ACCOUNTS,
         )
-        raise ContractError(message, agent=self.name, account=bound)
 
     def _check_connected(self, reading: AccountReading) -> None:
         if reading.connected:
             return
         self.link.note(health.Disconnected())
         message = f"{self.name} answers, but its terminal is not connected to the broker."
-        self.link.last_error = message
         raise TerminalDisconnected(message, agent=self.name, account=self.account)
 
     async def _check_identity(self, account: int) -> None:
@@ -321,9 +319,7 @@ class Gateway:
                 await self._persist(learned)
             return
         if verdict is Verdict.CONFLICT:
-            for claimant in self._bindings.claimants(account):
-                for cache in (self._caches.accounts, self._caches.positions, self._caches.trades):
-                    cache.forget(claimant)
+            await self._void(self._bindings.claimants(account))
             message = (
                 f"{self.name} answered for account {account}, which another agent answers for "
                 "too; set `account` for both in the configuration."
@@ -342,6 +338,22 @@ class Gateway:
         name, url = self.name, self.agent.url
         try:
             await self._store.run(lambda connection: save_binding(connection, name, url, *learned))
+        except StoreError as error:
+            self.link.last_error = str(error)
+
+    async def _void(self, claimants: frozenset[str]) -> None:
+        """Forget what was read of agents that claim one number, here and in the store."""
+        for name in claimants:
+            for cache in (self._caches.accounts, self._caches.positions, self._caches.trades):
+                cache.forget(name)
+        agents = [agent for agent in self._config.agents if agent.name in claimants]
+
+        def drop(connection: Connection) -> None:
+            for agent in agents:
+                drop_binding(connection, agent.name, agent.url)
+
+        try:
+            await self._store.run(drop)
         except StoreError as error:
             self.link.last_error = str(error)
 

@@ -22,11 +22,12 @@ class Belief(StrEnum):
 
 
 class EmptyGuard:
-    """Remembers the last positions seen and the balance before they went."""
+    """Remembers the last positions seen and the balance while they were open."""
 
     def __init__(self) -> None:
         self._tickets: frozenset[int] = frozenset()
-        self._balance: float | None = None
+        self._balance: float | None = None  # from before they went; None where that is unsure
+        self._read: float | None = None  # the newest balance since positions were last seen
         self._first_empty_at: float | None = None
 
     def __repr__(self) -> str:
@@ -38,10 +39,21 @@ class EmptyGuard:
         """The tickets of the last non-empty answer."""
         return self._tickets
 
-    def saw(self, tickets: Iterable[int], balance: float | None) -> None:
-        """A non-empty answer came; `balance` is the newest one known before it."""
-        self._tickets = frozenset(tickets)
-        self._balance = balance
+    def read_balance(self, balance: float, has_open_position: bool | None) -> None:
+        """The account was read."""
+        self._read = balance
+        if has_open_position and self._tickets:
+            self._balance = balance
+
+    def saw(self, tickets: Iterable[int]) -> None:
+        """A non-empty answer came."""
+        seen = frozenset(tickets)
+        if not self._tickets <= seen:
+            # What closed meanwhile moved the balance; a move says nothing of what is open now.
+            self._balance = None
+        elif self._read is not None:
+            self._balance = self._read
+        self._tickets, self._read = seen, None
         self._first_empty_at = None
 
     def saw_flat(self) -> None:

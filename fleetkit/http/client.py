@@ -13,59 +13,18 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpcore
-import httpx
 import msgspec
 
 from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, PoolLimits, Timeouts
-from fleetkit.contract import Call, ErrorWire
-from fleetkit.errors import (
-    AgentError,
-    AgentOffline,
-    AgentRefused,
-    AgentTimeout,
-    ConnectionBroken,
-    ContractError,
-    NotSupported,
-)
+from fleetkit.contract import Call
+from fleetkit.errors import AgentCancelled, AgentError, AgentTimeout
+from fleetkit.http.body import decompressed, read_body
+from fleetkit.http.failures import BROKEN, FOREIGN, in_our_words, refused
 from fleetkit.http.lane import Lane, Priority
 from fleetkit.http.pool import ConnectionPool, PooledConnection
 from fleetkit.http.tls import TlsContexts
 from fleetkit.model import Http2
-
-MAX_BODY_BYTES = 256 << 20  # 100,000 trades are 27 MB
-DETAIL_LENGTH = 300
-
-BROKEN = (
-    httpcore.ConnectionNotAvailable,
-    httpcore.LocalProtocolError,
-    httpcore.PoolTimeout,
-    httpcore.ReadError,
-    httpcore.RemoteProtocolError,
-    httpcore.WriteError,
-    httpcore.WriteTimeout,
-)
-"""What a connection that was fine a moment ago raises; a call on a reused one gets a replay."""
-
-
-class _TooLarge(Exception):
-    pass
-
-
-FOREIGN = (
-    *BROKEN,
-    httpcore.ConnectError,
-    httpcore.TimeoutException,
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.UnsupportedProtocol,
-    httpx.DecodingError,
-    OSError,
-    _TooLarge,
-)
-"""Every error of other libraries that a call can meet; none leaves this module."""
-
-_error_body = msgspec.json.Decoder(ErrorWire)
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -143,6 +102,8 @@ class AgentHttp:
             backend=backend,
         )
         self._plain: dict[str, httpcore.Request] = {}
+        self._under_way: set[asyncio.Timeout] = set()
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<AgentHttp {self.agent.name!r} {self.agent.url}, {self.requests} requests>"
@@ -152,8 +113,18 @@ class AgentHttp:
         """Handshakes since the fleet was connected."""
         return self._pool.made
 
+    def cancel(self) -> int:
+        """End every call under way, waiting or sent; returns how many that were."""
+        called_back, self._under_way = self._under_way, set()
+        for deadline in called_back:
+            if not deadline.expired():
+                deadline.reschedule(0.0)
+        return len(called_back)
+
     async def aclose(self) -> None:
-        """Close every connection."""
+        """End every call and close every connection; no call is made afterwards."""
+        self._closed = True
+        self.cancel()
         await self._pool.aclose()
 
     async def call(
@@ -169,22 +140,39 @@ class AgentHttp:
 
         Raises
         ------
-        AgentOffline, AgentTimeout, ConnectionBroken, AgentRefused, NotSupported
+        AgentCancelled, AgentOffline, AgentRefused, AgentTimeout, ConnectionBroken
             Each with the agent's name and a sentence.
+        ContractError, NotSupported
+            The body cannot be read; the route does not exist.
         """
         request = self._request(call, query, symbol)
+        deadline = asyncio.timeout(deadline_s)
+        failure: AgentError
         try:
-            async with asyncio.timeout(deadline_s):
+            async with deadline:
+                self._under_way.add(deadline)
                 await self.lane.acquire(priority)
                 try:
                     return await self._exchange(call, request)
                 finally:
                     self.lane.release()
         except TimeoutError:
-            message = f"{self.agent.name} did not answer {call.path} within {deadline_s:g} s."
-            raise AgentTimeout(message, agent=self.agent.name, account=self.account) from None
+            called_back = deadline not in self._under_way
+            failure = self._cancelled() if called_back else self._late(call, deadline_s)
         except FOREIGN as error:
-            raise self._in_our_words(error, call) from None
+            failure = in_our_words(error, call, self.agent, self.account)
+        finally:
+            self._under_way.discard(deadline)
+        # Raised out here, it does not drag along a foreign traceback whose locals are headers.
+        raise failure
+
+    def _late(self, call: Call[Any], deadline_s: float) -> AgentTimeout:
+        message = f"{self.agent.name} did not answer {call.path} within {deadline_s:g} s."
+        return AgentTimeout(message, agent=self.agent.name, account=self.account)
+
+    def _cancelled(self) -> AgentCancelled:
+        message = f"The call was cancelled before {self.agent.name} answered."
+        return AgentCancelled(message, agent=self.agent.name, account=self.account)
 
     def _request(
         self, call: Call[Any], query: Mapping[str, str] | None, symbol: str | None
@@ -216,10 +204,12 @@ class AgentHttp:
         """Send on a kept connection; if that turns out dead, once more on a new one."""
         replays = 1 if call.idempotent else 0
         while True:
+            if self._closed:
+                raise self._cancelled()
             pooled = await self._pool.take()
             reusable = pooled.served > 0 or pooled.in_flight > 1
             try:
-                return await self._send(pooled, request)
+                return await self._send(pooled, call, request)
             except httpcore.ConnectionNotAvailable:
                 # Nothing was sent: it turned out to be HTTP/1.1 and busy, or out of streams.
                 continue
@@ -229,106 +219,47 @@ class AgentHttp:
                 if not reusable or replays == 0:
                     raise
                 replays -= 1
+                await self._pool.retire_idle()
 
-    async def _send(self, pooled: PooledConnection, request: httpcore.Request) -> Reply:
+    async def _send(
+        self, pooled: PooledConnection, call: Call[Any], request: httpcore.Request
+    ) -> Reply:
         healthy = False
         started = self._clock.elapsed()
         self.requests += 1
         try:
             response = await pooled.connection.handle_async_request(request)
-            body = await _read(response)
+            body = await read_body(response)
             await response.aclose()
             healthy = True
+        except httpcore.ConnectionNotAvailable:
+            self.requests -= 1
+            healthy = True  # its other requests go on
+            raise
         finally:
             await self._pool.give_back(pooled, healthy=healthy)
         finished = self._clock.elapsed()
         self.latencies_s.append(finished - started)
         version = response.extensions.get("http_version")
         self.http_version = version.decode("ascii", "replace") if version else None
-        date, encoding = _wanted(response.headers)
-        if encoding:
-            body = _decoded(response, body)
+        date, coding = _wanted(response.headers)
+        if coding:
+            body = decompressed(response, body, coding)
         if response.status != 200:
-            raise self._refused(response.status, body, request)
+            raise refused(response.status, body, call, self.agent, self.account)
         return Reply(body, finished - started, date, finished)
 
-    def _refused(self, status: int, body: bytes, request: httpcore.Request) -> AgentRefused:
-        path = request.url.target.decode("ascii").partition("?")[0]
-        detail = _detail(body)
-        name = self.agent.name
-        if status == 404 and detail in ("Not Found", ""):
-            message = f"{name} has no route {path}: the agent is too old for it."
-            return NotSupported(message, agent=name, status_code=status, account=self.account)
-        if 300 <= status < 400:
-            detail = "a redirect, which fleetkit never follows; correct the agent's url"
-        message = f"{name} answered {path} with HTTP {status}: {detail or 'no reason given'}"
-        return AgentRefused(message, agent=name, status_code=status, account=self.account)
 
-    def _in_our_words(self, error: Exception, call: Call[Any]) -> AgentError:
-        """Map a foreign error; a test holds this against httpcore's list."""
-        name, account = self.agent.name, self.account
-        reason = str(error) or type(error).__name__
-        if isinstance(error, (httpcore.ConnectError, httpcore.ConnectTimeout)):
-            message = f"{name} cannot be reached at {self.agent.url}: {reason}"
-            return AgentOffline(message, agent=name, account=account)
-        if isinstance(error, httpcore.TimeoutException):
-            message = f"{name} stopped answering in the middle of {call.path}."
-            return AgentTimeout(message, agent=name, account=account)
-        if isinstance(error, httpx.DecodingError):
-            message = f"{name} sent a reply to {call.path} that cannot be decompressed: {reason}"
-            return ContractError(message, agent=name, account=account)
-        if isinstance(error, _TooLarge):
-            message = f"{name} sent more than {MAX_BODY_BYTES >> 20} MiB for {call.path}."
-            return ContractError(message, agent=name, account=account)
-        message = f"The connection to {name} broke during {call.path}: {reason}"
-        return ConnectionBroken(message, agent=name, account=account)
-
-
-async def _read(response: httpcore.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    stream = response.stream
-    assert not isinstance(stream, (list, tuple))  # narrows for mypy
-    async for chunk in stream:  # type: ignore[union-attr]  # async connections give async streams
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _TooLarge
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def _wanted(headers: Any) -> tuple[str | None, bool]:
-    date, encoded = None, False
+def _wanted(headers: Any) -> tuple[str | None, bytes]:
+    date: str | None = None
+    codings: list[bytes] = []
     for name, value in headers:
         lowered = name.lower()
         if lowered == b"date":
             date = value.decode("ascii", "replace")
         elif lowered == b"content-encoding":
-            encoded = value.lower() != b"identity"
-    return date, encoded
-
-
-def _decoded(response: httpcore.Response, body: bytes) -> bytes:
-    decoder = httpx.Response(200, headers=response.headers, stream=httpx.ByteStream(body))
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in decoder.iter_bytes(1 << 16):
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _TooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _detail(body: bytes) -> str:
-    """The reason in an error's body, as a short line of text."""
-    try:
-        detail = _error_body.decode(body).detail
-        text = "" if detail is None else str(detail)
-    except msgspec.DecodeError:
-        text = "an HTML page" if body.lstrip()[:1] == b"<" else body.decode("utf-8", "replace")
-    text = " ".join(text.split())
-    return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
+            codings.append(value.lower().strip())
+    return date, b"" if codings == [b"identity"] else b",".join(codings)
 
 
 def _is_ip6(host: str | None) -> bool:

@@ -14,15 +14,16 @@ import ssl
 import httpcore
 
 from fleetkit.http.stream import AsyncioBackend
+from fleetkit.http.turns import Line
 
 
 class PooledConnection:
     """One httpcore connection and how many requests are on it."""
 
-    def __init__(self, connection: httpcore.AsyncHTTPConnection) -> None:
+    def __init__(self, connection: httpcore.AsyncHTTPConnection, line: Line) -> None:
         self.connection = connection
+        self.line = line
         self.served = 0
-        self.in_flight = 0
         self.retired = False
 
     def __repr__(self) -> str:
@@ -30,11 +31,16 @@ class PooledConnection:
         return f"<PooledConnection {self.served} served, {self.in_flight} in flight{retired}>"
 
     @property
+    def in_flight(self) -> int:
+        return self.line.in_flight
+
+    @property
     def takes_requests(self) -> bool:
         return (
             not self.retired
             and self.connection.is_available()
             and not self.connection.has_expired()
+            and not self.line.is_dropped  # httpcore looks only at HTTP/1.1 for this
         )
 
 
@@ -59,6 +65,7 @@ class ConnectionPool:
         self._pooling = pooling
         self._backend = backend or AsyncioBackend()
         self._connections: list[PooledConnection] = []
+        self._speaks_http1 = False
         self.made = 0
 
     def __repr__(self) -> str:
@@ -72,12 +79,15 @@ class ConnectionPool:
     async def take(self) -> PooledConnection:
         """Return a connection for one request; give it back with `give_back`."""
         for pooled in tuple(self._connections):
-            if pooled.takes_requests:
-                pooled.in_flight += 1
+            # What turns out to be HTTP/1.1 serves one: do not queue behind its handshake.
+            crowded = self._speaks_http1 and pooled.in_flight > 0
+            if pooled.takes_requests and not crowded:
+                pooled.line.in_flight += 1
                 return pooled
             if pooled.in_flight == 0:
                 await self._close(pooled)
         self.made += 1
+        line = Line(self._backend, http1=self._http1, http2=self._http2)
         pooled = PooledConnection(
             httpcore.AsyncHTTPConnection(
                 self._origin,
@@ -85,21 +95,30 @@ class ConnectionPool:
                 keepalive_expiry=self._keep_alive_s,
                 http1=self._http1,
                 http2=self._http2,
-                network_backend=self._backend,
-            )
+                network_backend=line,
+            ),
+            line,
         )
-        pooled.in_flight = 1
+        line.in_flight = 1
         self._connections.append(pooled)
         return pooled
 
     async def give_back(self, pooled: PooledConnection, *, healthy: bool) -> None:
         """Keep the connection if its request ended well, else retire it."""
-        pooled.in_flight -= 1
+        pooled.line.in_flight -= 1
         pooled.served += 1
+        if self._http2 and pooled.served == 1:
+            self._speaks_http1 = "HTTP/1.1" in pooled.connection.info()
         if not healthy or not self._pooling or pooled.connection.is_closed():
             pooled.retired = True
         if pooled.in_flight == 0 and (pooled.retired or not pooled.connection.is_available()):
             await self._close(pooled)
+
+    async def retire_idle(self) -> None:
+        """Close what nobody uses: where one kept connection turned out dead, so may the others."""
+        for pooled in tuple(self._connections):
+            if pooled.in_flight == 0:
+                await self._close(pooled)
 
     async def _close(self, pooled: PooledConnection) -> None:
         pooled.retired = True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
@@ -38,8 +38,8 @@ class AsyncioStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # narrows for mypy
-        self._transport = transport
+        # uvloop's transports have the methods and not the base class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -92,8 +92,9 @@ class AsyncioStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Hand bytes to the system; requests are small enough never to wait."""
         if self._transport is None or self._at_end:
-            msg = "the connection was closed"
-            raise httpcore.WriteError(msg)
+            # As the system would take them: what the server said before it closed is still
+            # to be read, and httpcore would not read on after a failed write.
+            return
         self.bytes_sent += len(buffer)
         self._transport.write(buffer)
 
@@ -133,9 +134,11 @@ class AsyncioStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """``is_readable`` (closed by the server while idle) and the transport's own."""
+        """``is_readable``, ``is_at_end`` (the server is gone), and the transport's own."""
         if info == "is_readable":
             return self._at_end or bool(self._received)
+        if info == "is_at_end":
+            return self._at_end
         if self._transport is None:
             return None
         return self._transport.get_extra_info("ssl_object" if info == "ssl_object" else info)

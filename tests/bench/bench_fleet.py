@@ -13,9 +13,9 @@ import aiohttp
 import httpx
 import pandas as pd
 import pytest
-from tests.bench.conftest import in_turn, milliseconds
 
 import fleetkit as fk
+from tests.bench.conftest import in_turn, milliseconds
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 

@@ -53,7 +53,9 @@ class Pair:
         return self.ours_s / self.theirs_s
 
 
-def in_turn(benchmark, ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Pair:
+def in_turn(
+    benchmark, ours: Callable[[], object], theirs: Callable[[], object], rounds: int
+) -> Pair:
     """Time two things A B A B, so that a machine that slows down slows down both."""
     theirs_s: list[float] = []
 

@@ -1,4 +1,4 @@
-"""The complete example of a configuration file, as the README shows it."""
+"""The README's complete example of a configuration file."""
 
 from __future__ import annotations
 
@@ -20,69 +20,9 @@ from fleetkit.config import (
     read_config,
 )
 from fleetkit.model import Http2, MarginMode, StopsUnit
+from tests.support.readme import blocks
 
-EXAMPLE = """\
-# fleet.toml: everything but [[agents]] with name and url may be left out.
-
-[defaults]                           # any agent key but name, url and account
-time_zone   = "Europe/Athens"        # zone of the agent's naive times; without it UTC is assumed
-margin_mode = "hedging"              # hedging | netting; trading on base agents needs it
-stops_unit  = "price"                # price | pips; how the agent reads sl and tp when opening
-
-[[agents]]
-name    = "vps-01"                   # how the agent is called in every row and message
-url     = "http://127.0.0.1:8001"    # http(s)://host[:port][/prefix]
-account = 7100012                    # without it the account is learned and remembered
-
-[[agents]]
-name     = "vps-02"
-url      = "https://vps-02.example.com/mt5"
-account  = 7100013
-token    = "env:VPS_02_TOKEN"        # or "file:vps-02.token", relative to this file; never itself
-ca_file  = "agents-ca.pem"           # authority that signed the agent's certificate, PEM
-http2    = "auto"                    # auto (TLS negotiates it) | h2c (plain http) | off
-lanes    = 2                         # requests at one time, 1 to 8
-
-[[agents]]
-name     = "vps-03"
-url      = "http://10.0.0.3:8003"
-token    = "file:vps-03.token"
-insecure = true                      # allows a token over plain http to another host
-http2    = "off"
-
-[timeouts]                           # seconds
-connect_s          = 5
-read_s             = 30              # between two pieces of an answer
-write_s            = 10
-pool_s             = 5               # waiting for a free connection
-read_deadline_s    = 10              # a whole call, queueing included
-history_deadline_s = 30
-refresh_deadline_s = 60
-trade_deadline_s   = 30
-
-[pool]
-keep_alive_s = 90                    # longer than the cache's TTL, or every refresh connects anew
-pooling      = true                  # false: a new connection for each call
-
-[cache]                              # seconds an answer counts as fresh; 0 switches that cache off
-cache_ttl_s     = 60
-positions_ttl_s = 2
-trades_ttl_s    = 60
-
-[recovery]                           # makes a failing terminal reconnect
-enabled         = true
-failures        = 2                  # in a row
-pause_s         = 2                  # before the one retry
-backoff_s       = 60                 # doubles up to
-backoff_max_s   = 1800
-budget          = 10                 # reconnects per window, all agents and all kernels together
-budget_window_s = 600
-
-[breaker]                            # leaves a failing agent alone instead of waiting for it
-failures   = 3                       # in a row
-open_s     = 15                      # doubles up to
-open_max_s = 120
-"""
+(EXAMPLE,) = blocks("toml")
 
 
 @pytest.fixture

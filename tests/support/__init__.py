@@ -1,0 +1,1 @@
+"""What several tests need: scripted servers, other processes, the invariants of teardown."""
