@@ -60,6 +60,7 @@ from fleetkit.contract.extended import (
     OrderStatusWire,
     SymbolWire,
 )
+from fleetkit.contract.pieces import PIECE_BYTES, decode_history_in_pieces
 from fleetkit.contract.trading import (
     DONE,
     REFUSED,
@@ -87,6 +88,7 @@ __all__ = [
     "OPEN",
     "ORDER_ID_HEADER",
     "ORDER_STATUS",
+    "PIECE_BYTES",
     "POSITIONS",
     "QUOTE",
     "REFRESH",
@@ -125,4 +127,5 @@ __all__ = [
     "TradeHistoryWire",
     "TradeWire",
     "decode_accounts",
+    "decode_history_in_pieces",
 ]

@@ -9,8 +9,7 @@ and only the gateway, which knows the agent's zone, may give them a meaning.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
@@ -23,7 +22,6 @@ OrderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{26}\Z")]  # made 
 
 MAX_DAYS: Final = 365  # `days` above it is a 400 (T9)
 DEFAULT_DAYS: Final = 30
-PIECE_BYTES: Final = 2**19  # of a trade history: what is decoded from it fits a processor's cache
 
 
 class AccountWire(msgspec.Struct, kw_only=True, gc=False):
@@ -364,54 +362,6 @@ QUOTE: Final = Call(
     reply=QuoteWire,
     decode=_decoder(QuoteWire),
 )
-
-
-_trades_opening = re.compile(rb'"trades"[ \t\n\r]*:[ \t\n\r]*\[')
-_seam = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*\{")
-_decode_trades = msgspec.json.Decoder(list[TradeWire]).decode
-
-
-def decode_history_in_pieces(
-    body: bytes, piece_bytes: int = PIECE_BYTES
-) -> tuple[TradeHistoryWire, Iterator[list[TradeWire]]]:
-    """Decode a trade history a few trades at a time, each while its memory is warm.
-
-    Where to cut is guessed from the bytes, and a wrong guess cannot pass. The body
-    without what stands between two brackets, the header, must be a trade history
-    itself. They follow the first ``"trades":`` and no ``]`` comes later, so no other array
-    can be its ``trades``, unless a backslash spells the key another way; then nothing is
-    cut. What stands between them is cut only at commas, into pieces that must each be
-    an array. A list of values may stand wherever an empty one may, so the body is the
-    header with the pieces in a row in that array; JSON has no second reading.
-
-    Returns
-    -------
-    TradeHistoryWire
-        With no trades.
-    iterator of list of TradeWire
-        The trades. Decodes, and fails, as it is read.
-
-    Raises
-    ------
-    msgspec.DecodeError
-        If this body is malformed or cannot be cut like this; only ``TRADE_HISTORY.decode``
-        of the whole tells which, and where.
-    """
-    opening = _trades_opening.search(body)
-    start, end = opening.end() if opening else 0, body.rfind(b"]")
-    header = body[:start] + body[max(start, end) :]
-    if opening is None or b"\\" in header:
-        raise msgspec.DecodeError("cannot be cut into pieces")
-    return TRADE_HISTORY.decode(header), _pieces(body, start, end, piece_bytes)
-
-
-def _pieces(body: bytes, start: int, end: int, piece_bytes: int) -> Iterator[list[TradeWire]]:
-    view = memoryview(body)
-    while start < end:
-        seam = _seam.search(body, start + piece_bytes, end)
-        cut = seam.start() + 1 if seam else end
-        yield _decode_trades(b"".join((b"[", view[start:cut], b"]")))
-        start = seam.end() - 1 if seam else end
 
 
 BASE: Final[tuple[Call[Any], ...]] = (
