@@ -13,8 +13,11 @@ import weakref
 from typing import Any
 
 from fleetkit.fleet import Fleet, connect_as
+from fleetkit.html import card_html
 from fleetkit.sim.faults import Faults
 from fleetkit.sim.process import FaultControl, SimProcess
+
+SHOWN = 10  # agents listed in a notebook
 
 
 class Demo:
@@ -36,6 +39,12 @@ class Demo:
 
     def __repr__(self) -> str:
         return f"<Demo {len(self.agents)} simulated agents>"
+
+    def _repr_html_(self) -> str:
+        rows = [(agent["name"], agent["account"], agent["url"]) for agent in self.agents[:SHOWN]]
+        rest = len(self.agents) - len(rows)
+        note = f"and {rest} more" if rest else None
+        return card_html("Simulated agents", (), ("agent", "account", "url"), rows, note)
 
     def requests(self) -> dict[str, dict[str, int]]:
         """How many requests each agent has received: agent → route → count."""

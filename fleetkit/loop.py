@@ -96,10 +96,15 @@ class LoopThread:
         The work runs in an empty context: what the caller's framework keeps in
         context variables must not reach the transports.
         """
-        self.check()
         future: concurrent.futures.Future[Result] = concurrent.futures.Future()
-        self._loop.call_soon_threadsafe(self._start, work, future, tally, context=Context())
+        self._hand_over(work, future, tally)
         return future
+
+    def _hand_over(
+        self, work: Work[Result], future: concurrent.futures.Future[Result], tally: Tally | None
+    ) -> None:
+        self.check()
+        self._loop.call_soon_threadsafe(self._start, work, future, tally, context=Context())
 
     def _start(
         self, work: Work[Result], future: concurrent.futures.Future[Result], tally: Tally | None
@@ -154,10 +159,15 @@ class LoopThread:
             )
             raise LoopThreadBusy(msg)
         is_cancelled = _cancellation_here()
-        future = self.submit(work, tally)
+        future: concurrent.futures.Future[Result] = concurrent.futures.Future()
+        # A bare lock: an interrupt inside of anything richer could leave it held, and the
+        # loop thread waiting for it.
+        landed = threading.Lock()
+        landed.acquire()
+        future.add_done_callback(lambda _: landed.release())
         try:
-            while not future.done():
-                concurrent.futures.wait((future,), timeout=BLOCKING_SLICE_S)
+            self._hand_over(work, future, tally)  # in here: an interrupt may come at once
+            while not landed.acquire(timeout=BLOCKING_SLICE_S):
                 tick()
                 if is_cancelled():
                     raise asyncio.CancelledError
@@ -172,9 +182,10 @@ class LoopThread:
         """Run `work` on the loop thread and await it on any other asyncio loop."""
         if self.is_current:
             return await work()
-        future = self.submit(work, tally)
+        future: concurrent.futures.Future[Result] = concurrent.futures.Future()
         wrapped = asyncio.wrap_future(future)
         try:
+            self._hand_over(work, future, tally)
             while not wrapped.done():
                 await asyncio.wait({wrapped}, timeout=AWAITING_SLICE_S)
                 tick()

@@ -236,7 +236,10 @@ class FleetState:
 
     async def cancel_all(self) -> int:
         """Cancel every reading in flight; callers get what is known. Returns how many."""
-        return sum(cache.cancel_flights() for cache in self._figures())
+        flights = sum(cache.cancel_flights() for cache in self._figures())
+        # Quotes, the doctor and reconnects are calls without a flight.
+        calls = sum(gateway.link.http.cancel() for gateway in self.gateways.values())
+        return max(flights, calls)
 
     def count_hits(self) -> None:
         """A whole `accounts` was answered from the snapshot."""

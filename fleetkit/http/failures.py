@@ -24,6 +24,7 @@ from fleetkit.errors import (
     ContractError,
     NotSupported,
 )
+from fleetkit.html import visible_text
 from fleetkit.http import body as bodies
 
 DETAIL_LENGTH = 300
@@ -123,7 +124,9 @@ def _detail(body: bytes, agent: AgentConfig) -> str:
     try:
         detail = _error_body.decode(body).detail
         text = "" if detail is None else str(detail)
+    except RecursionError:
+        text = "something nested too deeply"
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = "an HTML page" if body.lstrip()[:1] == b"<" else body.decode("utf-8", "replace")
-    text = _masked(" ".join(text.split()), agent)
-    return text if len(text) <= DETAIL_LENGTH else text[: DETAIL_LENGTH - 1] + "…"
+    # The sentence may be printed in a terminal, which obeys control characters.
+    return visible_text(_masked(" ".join(text.split()), agent), DETAIL_LENGTH)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -261,3 +262,27 @@ def test_a_fleet_says_how_it_stands(serve, connect):
     assert "2 of 2" in fleet._repr_html_()
     fleet.close()
     assert repr(fleet) == "<Fleet closed, 2 agents>"
+
+
+def test_cancel_all_ends_a_quote_as_well(serve, connect):
+    """A call that is no reading of the cache is called back too, with a sentence."""
+    agents = serve(1)
+    fleet = connect(agents.configured())
+    hold = agents[0].hang("/quote/EURUSD")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(fleet.quote, agents[0].number, "EURUSD")
+        hold.wait()
+        assert fleet.cancel_all() == 1
+        with pytest.raises(fk.AgentCancelled, match="cancelled before vps00"):
+            asked.result(timeout=5)
+    hold.release()
+
+
+def test_an_error_body_cannot_speak_to_the_terminal(serve, connect):
+    """Escape sequences become visible signs, a body nested without end becomes a word."""
+    agents = serve(2)
+    agents[0].always("/accounts", Reply({"detail": "\x1b[2Jgone\u202e"}, status=500))
+    agents[1].always("/accounts", Reply(b'{"detail":' + b"[" * 100_000, status=500))
+    errors = connect(agents.configured()).accounts()["error"].tolist()
+    assert "␛[2Jgone‹U+202E›" in errors[0]
+    assert "nested too deeply" in errors[1] or "HTTP 500" in errors[1]

@@ -173,6 +173,27 @@ def test_a_blocking_call_that_is_interrupted_cancels_its_request() -> None:
         assert fleet.accounts()["status"].tolist() == ["connected"]
 
 
+def test_an_interrupt_that_comes_at_once_cancels_the_request_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between handing the work over and waiting for it there is no gap to fall into."""
+    with RawServer(hang) as server, fk.connect(server.agents()) as fleet:
+        loop = fleet._loop._loop
+        hand_over = loop.call_soon_threadsafe
+
+        def interrupted(*args: Any, **kwargs: Any) -> None:
+            hand_over(*args, **kwargs)
+            if not fleet._loop.is_current:
+                monkeypatch.undo()
+                server.wait_for_requests(1)
+                raise Interrupted
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+        with pytest.raises(Interrupted):
+            fleet.accounts()
+        server.wait_until_left()
+
+
 @pytest.mark.parametrize(
     "call", ["accounts", "positions", "trades", "doctor", "refresh", "summary"]
 )
