@@ -45,6 +45,9 @@ from fleetkit.contract import Call, Capability
 __all__ = ["JSON", "AgentApp", "Message", "Receive", "Scope", "Send", "query_of", "send_body"]
 
 JSON: Final = JSON_TYPE
+ORDER_ID_NAME: Final = contract.ORDER_ID_HEADER.lower().encode()
+Layer = Literal["base", "extended"]
+
 BODY_LIMIT: Final = 65_536  # bytes; the largest request has some hundred
 QUEUE_LIMIT: Final = 32  # requests that wait for one terminal
 TURN_S: Final = 20.0  # to wait for the terminal, less than a client's deadline for trades
@@ -80,7 +83,7 @@ class AgentApp:
         self,
         terminal: Terminal,
         *,
-        layer: Literal["base", "extended"] = "base",
+        layer: Layer = "base",
         lane: Lane | None = None,
         token: str | None = None,
         order_log: OrderLog | None = None,
@@ -186,7 +189,7 @@ class AgentApp:
         body = b""
         if call.body is not None:
             body = await read_body(scope, receive, self._body_limit)
-        order_id = header(scope, contract.ORDER_ID_HEADER.lower().encode())
+        order_id = header(scope, ORDER_ID_NAME) if call.trades else None
         return Request(
             call=call,
             values=values,

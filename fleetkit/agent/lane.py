@@ -79,10 +79,7 @@ class Lane:
             raise LaneFullError(f"{self._waiting} requests wait for the terminal already")
         self._waiting += 1
         try:
-            async with asyncio.timeout(within_s):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise LaneFullError(f"the terminal did not come free within {within_s:g} s") from error
+            await self._acquire(within_s)
         finally:
             self._waiting -= 1
         try:
@@ -94,6 +91,16 @@ class Lane:
             if watch is not None:
                 watch.ended()
             self._turn.release()
+
+    async def _acquire(self, within_s: float | None) -> None:
+        if within_s is None:
+            await self._turn.acquire()
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise LaneFullError(f"the terminal did not come free within {within_s:g} s") from error
 
     async def enter(self, call: Call[Any]) -> None:
         """Do nothing, at the front of the line; a simulated terminal is slow here."""

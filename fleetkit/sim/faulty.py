@@ -56,6 +56,7 @@ class Condition:
     def __init__(self, agent: str) -> None:
         self.agent = agent
         self.faults = HEALTHY
+        self.broker_offset = self.zone_offset = timedelta(0)
         self._changed = asyncio.Event()
         self._random = Random(agent)
 
@@ -66,6 +67,9 @@ class Condition:
         """Put other faults in place; whoever hangs goes on."""
         # One object for "healthy" keeps the usual path a comparison of identities.
         self.faults = HEALTHY if faults == HEALTHY else faults
+        # Kept ready: every time of a long history asks for both.
+        self.broker_offset = timedelta(seconds=faults.broker_offset_s)
+        self.zone_offset = timedelta(seconds=faults.zone_offset_s)
         self._random = Random(f"{faults.latency.seed}:{self.agent}")
         self._changed.set()
         self._changed = asyncio.Event()
@@ -139,11 +143,11 @@ class FaultyTerminal:
     def server_offset(self, moment: datetime) -> timedelta:
         """How far the broker's clock is ahead."""
         # Not by route: a clock that depends on the question is none.
-        return timedelta(seconds=self._condition.faults.broker_offset_s)
+        return self._condition.broker_offset
 
     def machine_offset(self, moment: datetime) -> timedelta:
         """How far the machine's clock is ahead."""
-        return timedelta(seconds=self._condition.faults.zone_offset_s)
+        return self._condition.zone_offset
 
     async def initialised(self) -> bool:
         """Whether the terminal is connected."""
@@ -229,8 +233,8 @@ class FaultyTerminal:
             return until
         # The extended layer asks beyond now. What is late, is late from now on, which
         # a broker that is behind calls later.
-        now, behind_s = self.now(), max(0.0, -faults.broker_offset_s)
-        last = min(until, now + timedelta(seconds=behind_s))
+        behind = max(timedelta(0), -self._condition.broker_offset)
+        last = min(until, self.now() + behind)
         return last - timedelta(seconds=faults.history_lag_s)
 
     def _on(self, call: Call[Any]) -> Faults:
