@@ -21,7 +21,9 @@ def machine_wall(terminal: Terminal, moment: datetime) -> datetime:
 
 def broker_wall(terminal: Terminal, moment: datetime) -> datetime:
     """What a base agent writes for a moment in a deal or position, naive."""
-    return (moment + _offset(terminal, moment)).replace(tzinfo=None)
+    offset = _offset(terminal, moment)
+    # A long history asks this twice a trade, and most simulated brokers are in Greenwich.
+    return (moment + offset if offset else moment).replace(tzinfo=None)
 
 
 def moment_of(terminal: Terminal, wall: datetime) -> datetime:

@@ -1,7 +1,8 @@
 """A simulated MetaTrader terminal: one account over the seeded market.
 
 Why: it implements the same protocol as the real terminal, so the agent cannot
-tell them apart. May import `agent.terminal` and the rest of the simulator below.
+tell them apart. May import `agent.terminal`, `contract`, `model` and the rest of
+the simulator below.
 The trap: history is made when it is first asked for and then never changes.
 Only prices move, with the clock that was handed in. It keeps books and does not
 trade yet: every order is refused before it could do anything.
