@@ -1,7 +1,7 @@
 """What is wrong with this fleet, agent by agent, and what to do about it.
 
 May import `gateway` and below. The trap: the doctor must not make a sick agent
-sicker; it asks each agent one question, two where it is too old for ``/health``.
+sicker; it asks each agent two questions, how it is and whose it is, and a third never.
 """
 
 from __future__ import annotations
@@ -14,7 +14,15 @@ from typing import NamedTuple
 
 from fleetkit import health
 from fleetkit.clock import Clock
-from fleetkit.errors import AgentError, AgentRefused
+from fleetkit.errors import (
+    AgentError,
+    AgentOffline,
+    AgentRefused,
+    AgentTimeout,
+    ConnectionBroken,
+    TerminalDisconnected,
+    WrongAccount,
+)
 from fleetkit.gateway import Gateway, adopt_time, landed
 from fleetkit.model import AgentStatus, Binding, Breaker, Diagnosis
 
@@ -56,10 +64,8 @@ async def _ask(gateway: Gateway, clock: Clock) -> Finding:
         except AgentRefused as refusal:
             if refusal.status_code != HTTPStatus.NOT_FOUND:
                 raise
-            await landed(gateway.read_account(), gateway.name)
         latency_s = clock.elapsed() - started
-        if gateway.account is None:
-            await landed(gateway.read_account(), gateway.name)
+        await landed(gateway.read_account(), gateway.name)
     except AgentError as failure:
         error = failure
     return Finding(terminal, latency_s, skew_s, error)
@@ -73,7 +79,7 @@ def _diagnosis(gateway: Gateway, finding: Finding, now: float) -> Diagnosis:
         agent=gateway.name,
         url=agent.url,
         account=gateway.account,
-        reachable=link.status is AgentStatus.ONLINE,
+        reachable=not isinstance(error, (AgentOffline, AgentTimeout, ConnectionBroken)),
         status=link.status,
         terminal=terminal,
         http_version=info.http_version,
@@ -125,6 +131,10 @@ def _advice(
         return "Check that the VPS is up, the agent runs, and url and port are right."
     if info.breaker is not Breaker.CLOSED:
         return "The agent keeps people waiting: look at its VPS, then fleet.refresh(account)."
+    if isinstance(error, WrongAccount):
+        return "It answers for another account: check the terminal's login, or its `account`."
+    if isinstance(error, TerminalDisconnected):
+        return "Its terminal is not connected: fleet.reconnect(account) makes it reconnect."
     if error is not None:
         return "Read last_error; fleet.reconnect(account) makes the terminal reconnect."
     if terminal is not None and terminal.lower() != "healthy":

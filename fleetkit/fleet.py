@@ -245,12 +245,13 @@ class Fleet(_Face[AsyncFleet]):
 def _card(title: str, target: AsyncFleet) -> str:
     facts = target.facts
     refreshed = facts.last_full_refresh
+    connected = f"{facts.connected} of {facts.accounts}" if facts.accounts else "not read yet"
     return card_html(
         title,
         [
             ("state", target.closed or "open"),
             ("agents", facts.agents),
-            ("accounts connected", f"{facts.connected} of {facts.accounts}"),
+            ("accounts connected", connected),
             ("last full refresh", "never" if refreshed is None else f"{refreshed:%F %T} UTC"),
             ("source", target.config.source),
         ],

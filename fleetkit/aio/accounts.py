@@ -161,4 +161,5 @@ def _publish(fleet: FleetState, reading: Reading) -> None:
         valid_until=float(stamps.min()) + cache.ttl_s,
         version=cache.version,
         store_stamp=fleet.store_stamp,
+        labels=tuple(fleet.label_of(row.account) for row in reading.rows),
     )

@@ -22,7 +22,7 @@ from fleetkit.aio.wholeness import partial, patience, whole, with_zones
 from fleetkit.clock import Clock
 from fleetkit.config import FleetConfig
 from fleetkit.doctor import examine
-from fleetkit.errors import AgentError, UnknownAccount, UsageError
+from fleetkit.errors import AgentCancelled, AgentError, UnknownAccount, UsageError
 from fleetkit.frames import DataFrame
 from fleetkit.model import Account, Quote
 from fleetkit.store import Store, load_labels
@@ -259,6 +259,8 @@ class AsyncFleet(FleetState):
 
         Raises
         ------
+        AgentCancelled
+            It was called back by `cancel_all`.
         PartialResult
             When an agent refused; ``.reasons`` says why, ``.frame`` is that of
             `accounts` afterwards.
@@ -270,6 +272,8 @@ class AsyncFleet(FleetState):
         )
         reasons: dict[int | str, str] = {}
         for gateway, answer in zip(gateways, answers, strict=True):
+            if isinstance(answer, AgentCancelled):
+                raise answer  # called back: nobody waits for what would follow
             if isinstance(answer, AgentError):
                 reasons[gateway.account or gateway.name] = str(answer)
             elif isinstance(answer, BaseException):

@@ -29,10 +29,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     valid_until: float
     version: int
     store_stamp: object
+    labels: tuple[Label, ...]
 
-    def relabelled(self, frame: DataFrame, store_stamp: object) -> Snapshot:
+    def relabelled(
+        self, frame: DataFrame, labels: tuple[Label, ...], store_stamp: object
+    ) -> Snapshot:
         """The same figures under other labels."""
-        return Snapshot(frame, self.stamps, self.valid_until, self.version, store_stamp)
+        return Snapshot(frame, self.stamps, self.valid_until, self.version, store_stamp, labels)
 
     def serve(self, now: float) -> DataFrame:
         """A copy with the ages of this moment."""

@@ -208,9 +208,9 @@ class FleetState:
         before = self.snapshot
         if before is not None and before.version == self.caches.accounts.version:
             numbers = before.frame.index.to_numpy()
-            labels = [self.label_of(int(number)) for number in numbers]
-            frame = frames.with_labels(before.frame, labels)
-            self.snapshot = before.relabelled(frame, self.store_stamp)
+            labels = tuple(self.label_of(int(number)) for number in numbers)
+            frame = frames.with_labels(before.frame, before.labels, labels)
+            self.snapshot = before.relabelled(frame, labels, self.store_stamp)
         for account in accounts:
             self.bus.publish(events.LabelChanged(account))
 

@@ -97,11 +97,18 @@ def with_source(frame: pd.DataFrame, source: Source) -> pd.DataFrame:
     return copy
 
 
-def with_labels(frame: pd.DataFrame, labels: Sequence[Label]) -> pd.DataFrame:
-    """A copy of an accounts frame under other labels, one per row; ages stay as they are."""
+def with_labels(
+    frame: pd.DataFrame, before: Sequence[Label], labels: Sequence[Label]
+) -> pd.DataFrame:
+    """A copy of an accounts frame under other labels, one per row; ages stay as they are.
+
+    Only a column in which some label differs from the one `before` is made anew.
+    """
     copy = frame.copy(deep=False)
     for name in ("phase", "vs_group"):
-        copy[name] = ACCOUNTS.kind(name).fill([getattr(label, name) for label in labels])
+        values = [getattr(label, name) for label in labels]
+        if values != [getattr(label, name) for label in before]:
+            copy[name] = ACCOUNTS.kind(name).fill(values)
     return copy
 
 

@@ -43,6 +43,7 @@ from fleetkit.model import (
 from fleetkit.store import Store, drop_binding, save_binding
 
 Decoded = TypeVar("Decoded")
+CALL_TAKES: Final = timedelta(minutes=1)  # "30 days" is not 31 a moment later
 LOOK_BACK_DAYS: Final = 35  # history is windowed by entry, we promise exits (T8)
 
 
@@ -247,7 +248,8 @@ class Gateway:
             return True
         since = self._clock.now() - timedelta(days=contract.DEFAULT_DAYS)
         wire = await self.link.ask(contract.TRADE_HISTORY, query=self._history_query(since))
-        return self._guard.tickets <= {trade.position_id for trade in wire.trades}
+        closed = {trade.position_id for trade in wire.trades}
+        return bool(wire.account_number == self.account and self._guard.tickets <= closed)
 
     async def _read_account_again(self) -> AccountReading:
         self._caches.accounts.invalidate(self.name)
@@ -255,7 +257,8 @@ class Gateway:
 
     def _history_query(self, since: datetime) -> dict[str, str]:
         """Ask further back than wanted: trades are windowed by their entry (T8, T9, T10)."""
-        days = ceil((self._clock.now() - since) / timedelta(days=1)) + LOOK_BACK_DAYS
+        wanted = self._clock.now() - since - CALL_TAKES
+        days = ceil(wanted / timedelta(days=1)) + LOOK_BACK_DAYS
         if days <= contract.MAX_DAYS:
             return {"days": str(max(days, 1))}
         start = since - timedelta(days=LOOK_BACK_DAYS)

@@ -166,23 +166,26 @@ def test_a_refused_reconnect_is_partial(serve, connect):
 
 
 def test_the_doctor_finds_what_is_wrong_with_each(serve, connect):
-    """Healthy, old, unhealthy, skewed, disconnected, offline: one question each."""
-    agents = serve(6)
-    _, old, unhealthy, skewed, _, offline = agents
+    """Healthy, old, unhealthy, skewed, disconnected, offline: and wrong: two questions each."""
+    agents = serve(8)
+    _, old, unhealthy, skewed, failing, offline, crossed, away = agents
     configs = agents.configured(time_zone="Europe/Athens")
     del configs[0]["time_zone"]
     old.always("/health", Reply({"detail": "Not Found"}, status=404))
     unhealthy.always("/health", Reply({"status": "unhealthy", "mt5_initialized": False}))
     late = format_datetime(datetime(2031, 1, 1, tzinfo=UTC), usegmt=True)
     skewed.always("/health", Reply({"status": "healthy"}, headers={"Date": late}))
-    agents[4].always("/health", FAILING)
+    skewed.always("/accounts", Reply(skewed.account, headers={"Date": late}))
+    failing.always("/health", FAILING)
+    crossed.account = account_body(7100999)
+    away.account = disconnected_body()
     agents.run(offline.hang_up())
 
     found = connect(configs).doctor()
 
     assert found.index.tolist() == [agent.name for agent in agents]
-    assert found["reachable"].tolist() == [True, True, True, True, False, False]
-    assert found["status"].tolist() == ["online"] * 4 + ["error", "offline"]
+    assert found["reachable"].tolist() == [True] * 5 + [False, True, True]
+    assert found["status"].tolist() == ["online"] * 4 + ["error", "offline", "online", "online"]
     assert found["terminal"].fillna("-").tolist() == [
         "healthy",
         "-",
@@ -190,10 +193,12 @@ def test_the_doctor_finds_what_is_wrong_with_each(serve, connect):
         "healthy",
         "-",
         "-",
+        "healthy",
+        "healthy",
     ]
-    assert found["time_zone_source"].tolist() == ["assumed"] + ["configured"] * 5
-    assert found["clock_skew_s"].abs().gt(1e6).tolist() == [False, False, False, True, False, False]
-    assert found["latency_ms"].notna().tolist() == [True, True, True, True, False, False]
+    assert found["time_zone_source"].tolist() == ["assumed"] + ["configured"] * 7
+    assert found["clock_skew_s"].abs().gt(1e6).tolist() == [n == 3 for n in range(8)]
+    assert found["latency_ms"].notna().tolist() == [n not in (4, 5) for n in range(8)]
     advice = found["advice"].fillna("nothing").tolist()
     assert "Set `time_zone`" in advice[0]
     assert advice[1] == "nothing"
@@ -201,8 +206,10 @@ def test_the_doctor_finds_what_is_wrong_with_each(serve, connect):
     assert "network time" in advice[3]
     assert "Read last_error" in advice[4]
     assert "Check that the VPS is up" in advice[5]
+    assert "answers for another account" in advice[6]
+    assert "not connected" in advice[7]
     assert "HTTP 500: busy" in found["last_error"].iloc[4]
-    assert [agent.count() for agent in agents] == [1, 2, 1, 1, 1, 0]
+    assert [agent.count() for agent in agents] == [2, 2, 2, 2, 1, 0, 2, 2]
 
 
 def test_the_doctor_learns_who_is_unknown(serve, connect):
@@ -264,13 +271,20 @@ def test_a_fleet_says_how_it_stands(serve, connect):
     assert repr(fleet) == "<Fleet closed, 2 agents>"
 
 
-def test_cancel_all_ends_a_quote_as_well(serve, connect):
-    """A call that is no reading of the cache is called back too, with a sentence."""
+@pytest.mark.parametrize(
+    ("path", "ask"),
+    [
+        ("/quote/EURUSD", lambda fleet, number: fleet.quote(number, "EURUSD")),
+        ("/refresh", lambda fleet, number: fleet.reconnect(number)),
+    ],
+)
+def test_cancel_all_ends_a_call_that_is_no_reading(serve, connect, path, ask):
+    """A quote and a reconnect are called back too, with a sentence, and nothing follows."""
     agents = serve(1)
     fleet = connect(agents.configured())
-    hold = agents[0].hang("/quote/EURUSD")
+    hold = agents[0].hang(path)
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(fleet.quote, agents[0].number, "EURUSD")
+        asked = pool.submit(ask, fleet, agents[0].number)
         hold.wait()
         assert fleet.cancel_all() == 1
         with pytest.raises(fk.AgentCancelled, match="cancelled before vps00"):

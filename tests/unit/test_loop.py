@@ -252,6 +252,21 @@ def test_cancel_all_ends_a_blocked_call(call: str) -> None:
             assert "cancelled" in frame.loc[7100001, "error"]
 
 
+def test_cancel_all_ends_what_has_no_flight() -> None:
+    """A quote and the doctor's questions are calls of their own, and end as well."""
+    with RawServer(hang) as server, fk.connect(server.agents(account=7100001)) as fleet:
+        quoting = in_thread(lambda: fleet.quote(7100001, "EURUSD"))
+        server.wait_for_requests(1)
+        assert fleet.cancel_all() == 1
+        with pytest.raises(fk.AgentCancelled):
+            quoting.result(BOUND_S)
+        examining = in_thread(fleet.doctor)
+        server.wait_for_requests(2)
+        fleet.cancel_all()
+        assert "cancelled" in examining.result(BOUND_S)["last_error"].iloc[0]
+        server.wait_until_left()
+
+
 def test_cancel_all_ends_a_strict_call_with_its_reason() -> None:
     """`positions` says what is missing, and why."""
     with RawServer(hang) as server, fk.connect(server.agents(account=7100001)) as fleet:
