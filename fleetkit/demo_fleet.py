@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 from fleetkit.fleet import Fleet, connect_as
 from fleetkit.html import card_html
@@ -77,15 +77,16 @@ def demo(
     seed: int = 7,
     faults: Faults | None = None,
     *,
+    layer: Literal["base", "extended"] = "base",
     pooling: bool | None = None,
     cache_ttl_s: float | None = None,
     progress: bool | None = None,
 ) -> DemoFleet:
     """Start a simulated fleet and connect to it.
 
-    The agents speak the base layer over plain HTTP/1.1 on loopback, one port each,
-    in a separate process that ends with this one. The same seed gives the same
-    figures. Labels live in a store of their own, gone when the fleet is closed.
+    The agents speak plain HTTP/1.1 on loopback, one port each, in a separate process
+    that ends with this one. The same seed gives the same figures. Labels live in a
+    store of their own, gone when the fleet is closed.
 
     Parameters
     ----------
@@ -96,6 +97,9 @@ def demo(
     faults
         What goes wrong from the start, for all agents; later through
         ``fleet.demo.faults``.
+    layer
+        What the agents speak: ``"base"`` as every deployed agent, ``"extended"`` as
+        our own, without a token. This client reads the base fields of both.
     pooling, cache_ttl_s, progress
         As in `connect`.
 
@@ -117,7 +121,7 @@ def demo(
     ...     fleet.accounts(refresh=True)["status"].tolist()
     ['connected', 'disconnected', 'connected']
     """
-    process = SimProcess.start(accounts=accounts, seed=seed, faults=faults)
+    process = SimProcess.start(accounts=accounts, seed=seed, faults=faults, layer=layer)
     home = tempfile.mkdtemp(prefix="fleetkit-demo-")
     try:
         fleet = connect_as(

@@ -10,6 +10,21 @@ from __future__ import annotations
 
 from fleetkit.agent.app import AgentApp
 from fleetkit.agent.lane import Lane
-from fleetkit.agent.terminal import Terminal, TerminalError, UnknownSymbolError
+from fleetkit.agent.orders import OrderLog, OrderLogError
+from fleetkit.agent.terminal import (
+    Terminal,
+    TerminalError,
+    TradeRefusedError,
+    UnknownSymbolError,
+)
 
-__all__ = ["AgentApp", "Lane", "Terminal", "TerminalError", "UnknownSymbolError"]
+__all__ = [
+    "AgentApp",
+    "Lane",
+    "OrderLog",
+    "OrderLogError",
+    "Terminal",
+    "TerminalError",
+    "TradeRefusedError",
+    "UnknownSymbolError",
+]

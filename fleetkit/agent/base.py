@@ -2,21 +2,20 @@
 
 Why: the replies are written out here and not taken from the contract's wire
 structs, so the client's reading cannot excuse a mistake in the agent's writing.
-May import `terminal`, `contract` and `model`.
+May import `terminal`, `trading`, `wall`, `request` and `contract`.
 The trap: the order and the names of the fields, ``null`` ones included, are
 read by programs that nobody will update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
 from fleetkit import contract
+from fleetkit.agent.request import Handler, HttpError, Reply, Request
 from fleetkit.agent.terminal import (
     AccountState,
     ClosedTrade,
@@ -25,35 +24,10 @@ from fleetkit.agent.terminal import (
     Tick,
     UnknownSymbolError,
 )
-from fleetkit.contract import Call
+from fleetkit.agent.trading import base_trade
+from fleetkit.agent.wall import broker_wall, machine_wall, moment_of
 
 LOOK_BACK: Final = timedelta(days=7)  # how much earlier than `from_date` entries are read (T8)
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What a handler may know of a request."""
-
-    call: Call[Any]
-    values: Mapping[str, str]  # of the path: {"symbol": "EURUSD"}
-    query: Mapping[str, str]
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """A status and the object that becomes the JSON body."""
-
-    status: int
-    body: dict[str, Any]
-
-
-class HttpError(Exception):
-    """Ends a handler with an HTTP error and ``{"detail": ...}``."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        self.status, self.detail = status, detail
-        super().__init__(detail)
-
-
-Handler = Callable[[Terminal, Request], Awaitable[Reply]]
 
 
 async def health(terminal: Terminal, request: Request) -> Reply:
@@ -63,14 +37,16 @@ async def health(terminal: Terminal, request: Request) -> Reply:
         "status": "healthy" if up else "unhealthy",
         "accounts_monitored": 1 if up else 0,
         "mt5_initialized": up,
-        "timestamp": terminal.now(),
+        "timestamp": machine_wall(terminal, terminal.now()),
     }
     return Reply(200, body)
 
 
 async def accounts(terminal: Terminal, request: Request) -> Reply:
     """``GET /accounts``."""
-    return Reply(200, account_body(await terminal.account(), terminal.now()))
+    return Reply(
+        200, account_body(await terminal.account(), machine_wall(terminal, terminal.now()))
+    )
 
 
 async def refresh(terminal: Terminal, request: Request) -> Reply:
@@ -81,15 +57,35 @@ async def refresh(terminal: Terminal, request: Request) -> Reply:
 
 async def trade_history(terminal: Terminal, request: Request) -> Reply:
     """``GET /trade-history``."""
-    book = await terminal.history(history_since(request.query, terminal.now()))
+    now = terminal.now()
+    since = moment_of(terminal, history_since(request.query, machine_wall(terminal, now)))
+    # The machine's clock is compared with the broker's: what closed within the
+    # hours that the broker is ahead is not seen yet (T8).
+    until = moment_of(terminal, machine_wall(terminal, now))
+    book = await terminal.history(since, until)
+    trades = list(_entered_within(book.trades, since))
     body = {
         "account_number": book.number,
-        "total_trades": len(book.trades),
-        "total_profit": round(sum(trade.profit for trade in book.trades), 2),
-        "total_commission": round(sum(trade.commission for trade in book.trades), 2),
-        "trades": [trade_body(trade) for trade in book.trades],
+        "total_trades": len(trades),
+        "total_profit": round(sum(trade.profit for trade in trades), 2),
+        "total_commission": round(sum(trade.commission for trade in trades), 2),
+        "trades": [_trade(terminal, trade) for trade in trades],
     }
     return Reply(200, body)
+
+
+def _trade(terminal: Terminal, trade: ClosedTrade) -> dict[str, Any]:
+    entry, exit_ = (broker_wall(terminal, time) for time in (trade.entry_time, trade.exit_time))
+    return trade_body(trade, entry, exit_)
+
+
+def _entered_within(trades: Sequence[ClosedTrade], since: datetime) -> Iterator[ClosedTrade]:
+    # One row for a position: of one closed in parts only the newest part shows (T11).
+    seen: set[int] = set()
+    for trade in trades:
+        if trade.entry_time >= since and trade.position_id not in seen:
+            seen.add(trade.position_id)
+            yield trade
 
 
 async def positions(terminal: Terminal, request: Request) -> Reply:
@@ -99,7 +95,10 @@ async def positions(terminal: Terminal, request: Request) -> Reply:
         "account_number": book.number,
         "position_count": len(book.positions),
         "total_profit": round(sum(position.profit for position in book.positions), 2),
-        "positions": [position_body(position) for position in book.positions],
+        "positions": [
+            position_body(position, broker_wall(terminal, position.open_time))
+            for position in book.positions
+        ],
     }
     return Reply(200, body)
 
@@ -110,12 +109,7 @@ async def quote(terminal: Terminal, request: Request) -> Reply:
         tick = await terminal.quote(request.values["symbol"])
     except UnknownSymbolError as error:
         raise HttpError(404, str(error)) from error
-    return Reply(200, quote_body(tick))
-
-
-async def no_trading(terminal: Terminal, request: Request) -> Reply:
-    """Every trade route, until the agent trades."""
-    raise HttpError(400, "Trading not allowed: not yet")
+    return Reply(200, quote_body(tick, machine_wall(terminal, tick.time)))
 
 
 HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
@@ -125,9 +119,9 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         contract.REFRESH.name: refresh,
         contract.TRADE_HISTORY.name: trade_history,
         contract.POSITIONS.name: positions,
-        contract.OPEN.name: no_trading,
-        contract.CLOSE.name: no_trading,
-        contract.MODIFY.name: no_trading,
+        contract.OPEN.name: base_trade,
+        contract.CLOSE.name: base_trade,
+        contract.MODIFY.name: base_trade,
         contract.QUOTE.name: quote,
     }
 )
@@ -143,7 +137,7 @@ def history_since(query: Mapping[str, str], now: datetime) -> datetime:
     """
     from_date = query.get("from_date")
     if from_date is None:
-        return now - timedelta(days=_days(query.get("days", str(contract.DEFAULT_DAYS))))
+        return now - timedelta(days=days_of(query))
     try:
         since = datetime.fromisoformat(from_date)
     except ValueError as error:
@@ -154,7 +148,9 @@ def history_since(query: Mapping[str, str], now: datetime) -> datetime:
     return since - LOOK_BACK if since.year > 1 else since  # there is no year 0
 
 
-def _days(text: str) -> int:
+def days_of(query: Mapping[str, str]) -> int:
+    """How many days a trade history looks back; `HttpError` 400 for what is no such number."""
+    text = query.get("days", str(contract.DEFAULT_DAYS))
     # The length first: Python refuses to read a number of thousands of digits.
     readable = len(text) <= 9 and text.isascii() and text.isdigit()
     if not readable or not 1 <= int(text) <= contract.MAX_DAYS:
@@ -178,7 +174,7 @@ def account_body(state: AccountState, now: datetime) -> dict[str, Any]:
     }
 
 
-def trade_body(trade: ClosedTrade) -> dict[str, Any]:
+def trade_body(trade: ClosedTrade, entry_time: datetime, exit_time: datetime) -> dict[str, Any]:
     """One closed trade; swap and fee are absent on the base layer (T11)."""
     return {
         "symbol": trade.symbol,
@@ -189,15 +185,15 @@ def trade_body(trade: ClosedTrade) -> dict[str, Any]:
         "sl_money": None,
         "commission": trade.commission,
         "profit": trade.profit,
-        "entry_time": trade.entry_time,
-        "exit_time": trade.exit_time,
+        "entry_time": entry_time,
+        "exit_time": exit_time,
         "entry_price": trade.entry_price,
         "exit_price": trade.exit_price,
         "position_id": trade.position_id,
     }
 
 
-def position_body(position: OpenPosition) -> dict[str, Any]:
+def position_body(position: OpenPosition, open_time: datetime) -> dict[str, Any]:
     """One open position."""
     return {
         "ticket": position.ticket,
@@ -211,11 +207,11 @@ def position_body(position: OpenPosition) -> dict[str, Any]:
         "profit": position.profit,
         "swap": position.swap,
         "commission": position.commission,
-        "open_time": position.open_time,
+        "open_time": open_time,
     }
 
 
-def quote_body(tick: Tick) -> dict[str, Any]:
+def quote_body(tick: Tick, time: datetime) -> dict[str, Any]:
     """One quote, with the sizes base agents guess from the symbol's name (T6)."""
     pip_value = 0.01 if tick.symbol.endswith("JPY") else 0.0001
     spread = round(tick.ask - tick.bid, tick.digits)
@@ -228,5 +224,5 @@ def quote_body(tick: Tick) -> dict[str, Any]:
         "pip_value": pip_value,
         "trade_tick_value": tick.tick_value,
         "point": tick.point,
-        "timestamp": tick.time,
+        "timestamp": time,
     }

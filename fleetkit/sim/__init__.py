@@ -1,4 +1,4 @@
-"""A simulated fleet that speaks the base layer, and the faults it can have.
+"""A simulated fleet that speaks the base or the extended layer, and the faults it can have.
 
 Why: what a client does when agents fail is worth a test in your own notebook
 too, so faults are public data: ``fleet.demo.faults[7100012] = Faults(hang=True)``.

@@ -28,6 +28,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fleetkit.sim", description=__doc__)
     parser.add_argument("--accounts", type=int, default=69)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--layer", choices=("base", "extended"), default="base")
     parser.add_argument("--keep-alive-s", type=float, default=5.0)
     parser.add_argument("--start", help="ISO date whose day anchors the history; today in UTC")
     return parser.parse_args(arguments)
@@ -41,7 +42,7 @@ async def serve(options: argparse.Namespace) -> None:
     clock = SystemClock()
     start = None if options.start is None else _utc(options.start)
     fleet = SimFleet(accounts=options.accounts, seed=options.seed, clock=clock, start=start)
-    server = FleetServer(fleet, clock, keep_alive_s=options.keep_alive_s)
+    server = FleetServer(fleet, clock, keep_alive_s=options.keep_alive_s, layer=options.layer)
     control = Control(server)
     helpers = [
         asyncio.create_task(control.run()),

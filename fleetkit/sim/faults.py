@@ -17,7 +17,7 @@ import msgspec
 from fleetkit import contract
 from fleetkit.errors import ConfigError
 
-ROUTES: Final = tuple(call.name for call in contract.BASE)
+ROUTES: Final = tuple(call.name for call in contract.EXTENDED)
 LAST_STATUS: Final = 599
 LONGEST_S: Final = 86_400.0  # of a delay or a shift; more is a mistake
 LONGEST_LAG_S: Final = 400 * 86_400.0
@@ -90,6 +90,7 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     routes
         Names of the contract's calls that are affected (``"accounts"``,
         ``"positions"``, ``"trade_history"``, ...); ``None`` means every route.
+        Agents of the base layer have no ``"deals"``, ``"symbol"``, ``"order_status"``.
         ``refuse`` and the two clock offsets concern the whole agent.
     latency
         How long handlers take. They block each other (T12).
@@ -106,18 +107,20 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         (``"zero"``) or the right one (``"right"``), and ``has_open_position`` is
         false (T2).
     empty_history
-        ``/trade-history`` is empty in the same way (T2): with account number 0
-        where ``empty_positions="zero"`` is set beside it.
+        ``/trade-history`` is empty in the same way (T2), and ``/deals`` with it: with
+        account number 0 where ``empty_positions="zero"`` is set beside it.
     answers_account
         The agent answers with this account's data (T3): that of another agent's
         terminal where the account is in the fleet, a stranger's otherwise.
     zone_offset_s
-        The machine's own time zone: shifts every time it writes (T7).
+        The machine's own time zone: shifts every time that the base layer writes (T7).
+        The extended layer writes UTC, whatever this and the next one say.
     broker_offset_s
         The broker's clock: shifts times of trades and positions only. One that
         is ahead hides what has just closed (T7, T8).
     history_lag_s
-        Trades closed within that time are not in ``/trade-history`` yet (T8).
+        Trades closed within that time are not in ``/trade-history`` yet (T8), nor
+        deals made within it in ``/deals``.
     refuse
         Nothing listens at the agent's port, open connections are cut.
     status_code

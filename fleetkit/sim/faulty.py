@@ -21,10 +21,16 @@ from fleetkit import contract
 from fleetkit.agent.lane import Lane
 from fleetkit.agent.terminal import (
     AccountState,
+    CloseOrder,
+    DealBook,
+    ModifyOrder,
+    OpenOrder,
     PositionBook,
+    SymbolInfo,
     TerminalError,
     Tick,
     TradeBook,
+    TradeResult,
     UnknownSymbolError,
 )
 from fleetkit.clock import Clock
@@ -40,6 +46,7 @@ NOT_CONNECTED: Final = AccountState(
     days_operating=0,
     has_open_position=False,
     initial_balance=0.0,
+    login_ok=False,
 )
 
 
@@ -49,6 +56,7 @@ class Condition:
     def __init__(self, agent: str) -> None:
         self.agent = agent
         self.faults = HEALTHY
+        self.broker_offset = self.zone_offset = timedelta(0)
         self._changed = asyncio.Event()
         self._random = Random(agent)
 
@@ -59,6 +67,9 @@ class Condition:
         """Put other faults in place; whoever hangs goes on."""
         # One object for "healthy" keeps the usual path a comparison of identities.
         self.faults = HEALTHY if faults == HEALTHY else faults
+        # Kept ready: every time of a long history asks for both.
+        self.broker_offset = timedelta(seconds=faults.broker_offset_s)
+        self.zone_offset = timedelta(seconds=faults.zone_offset_s)
         self._random = Random(f"{faults.latency.seed}:{self.agent}")
         self._changed.set()
         self._changed = asyncio.Event()
@@ -126,8 +137,17 @@ class FaultyTerminal:
         return f"<fleetkit.sim FaultyTerminal over {self._own!r}>"
 
     def now(self) -> datetime:
-        """The machine's wall clock, in its own zone."""
-        return self._own.now() + self._zone
+        """UTC; the machine's own zone is an offset to it."""
+        return self._own.now()
+
+    def server_offset(self, moment: datetime) -> timedelta:
+        """How far the broker's clock is ahead."""
+        # Not by route: a clock that depends on the question is none.
+        return self._condition.broker_offset
+
+    def machine_offset(self, moment: datetime) -> timedelta:
+        """How far the machine's clock is ahead."""
+        return self._condition.zone_offset
 
     async def initialised(self) -> bool:
         """Whether the terminal is connected."""
@@ -151,40 +171,53 @@ class FaultyTerminal:
         book = await self._wired(faults).positions()
         if faults.empty_positions == "right":
             return PositionBook(book.number, ())
-        shift = self._broker + self._zone
-        if not shift:
-            return book
-        return PositionBook(
-            book.number,
-            [
-                msgspec.structs.replace(position, open_time=position.open_time + shift)
-                for position in book.positions
-            ],
-        )
+        return book
 
-    async def history(self, since: datetime) -> TradeBook:
-        """The history as this machine's clocks let it see it."""
+    async def history(self, since: datetime, until: datetime) -> TradeBook:
+        """The closed trades, but for those that the broker has not handed over yet."""
         faults = self._on(contract.TRADE_HISTORY)
         if faults.disconnected:
             return TradeBook(0, ())
         terminal = self._wired(faults)
         if faults.empty_history:
-            number = 0 if faults.empty_positions == "zero" else terminal.person.account
-            return TradeBook(number, ())
-        return terminal.history_seen(
-            since,
-            broker=self._broker,
-            machine=self._zone,
-            lag=timedelta(seconds=faults.history_lag_s),
-        )
+            return TradeBook(_number_of_nothing(faults, terminal), ())
+        return await terminal.history(since, self._last_seen(faults, until))
+
+    async def deals(self, since: datetime, until: datetime) -> DealBook:
+        """The ledger, as late and as empty as the trade history."""
+        faults = self._on(contract.DEALS)
+        if faults.disconnected:
+            return DealBook(0, ())
+        terminal = self._wired(faults)
+        if faults.empty_history:
+            return DealBook(_number_of_nothing(faults, terminal), ())
+        return await terminal.deals(since, self._last_seen(faults, until))
 
     async def quote(self, symbol: str) -> Tick:
         """A quote, if there is a broker to give one."""
         faults = self._on(contract.QUOTE)
         if faults.disconnected:
             raise UnknownSymbolError(f"Symbol {symbol} not found")
-        tick = await self._wired(faults).quote(symbol)
-        return msgspec.structs.replace(tick, time=self.now())
+        return await self._wired(faults).quote(symbol)
+
+    async def symbol(self, symbol: str) -> SymbolInfo:
+        """A symbol's properties, if there is a broker to tell them."""
+        faults = self._on(contract.SYMBOL)
+        if faults.disconnected:
+            raise UnknownSymbolError(f"Symbol {symbol} not found")
+        return await self._wired(faults).symbol(symbol)
+
+    async def open(self, order: OpenOrder) -> TradeResult:
+        """As the terminal behind it answers."""
+        return await self._wired(self._on(contract.OPEN)).open(order)
+
+    async def close(self, order: CloseOrder) -> TradeResult:
+        """As the terminal behind it answers."""
+        return await self._wired(self._on(contract.CLOSE)).close(order)
+
+    async def modify(self, order: ModifyOrder) -> TradeResult:
+        """As the terminal behind it answers."""
+        return await self._wired(self._on(contract.MODIFY)).modify(order)
 
     async def refresh(self) -> None:
         """Reconnect; a disconnected terminal stays so unless a refresh heals it."""
@@ -195,14 +228,14 @@ class FaultyTerminal:
             raise TerminalError("Failed to reconnect to MT5")
         self._condition.heal()
 
-    @property
-    def _zone(self) -> timedelta:
-        # Not by route: a machine whose zone depends on the question has no clock.
-        return timedelta(seconds=self._condition.faults.zone_offset_s)
-
-    @property
-    def _broker(self) -> timedelta:
-        return timedelta(seconds=self._condition.faults.broker_offset_s)
+    def _last_seen(self, faults: Faults, until: datetime) -> datetime:
+        if not faults.history_lag_s:
+            return until
+        # The extended layer asks beyond now. What is late, is late from now on, which
+        # a broker that is behind calls later.
+        behind = max(timedelta(0), -self._condition.broker_offset)
+        last = min(until, self.now() + behind)
+        return last - timedelta(seconds=faults.history_lag_s)
 
     def _on(self, call: Call[Any]) -> Faults:
         return self._condition.faults.on(call.name)
@@ -211,3 +244,7 @@ class FaultyTerminal:
         if faults.answers_account is None:
             return self._own
         return self._terminal_of(faults.answers_account)
+
+
+def _number_of_nothing(faults: Faults, terminal: SimTerminal) -> int:
+    return 0 if faults.empty_positions == "zero" else terminal.person.account

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -47,7 +47,7 @@ class SimFleet:
     clock
         What time it is; read once here for the anchor, later for prices.
     start
-        The moment to take the anchor's day from, UTC; now unless told.
+        The moment whose UTC day is the anchor, aware; now unless told.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SimFleet:
     ) -> None:
         if not 1 <= accounts <= MOST_ACCOUNTS:
             raise ValueError(f"accounts must be 1 to {MOST_ACCOUNTS}, found {accounts}")
-        moment = (clock.now() if start is None else start).replace(tzinfo=None)
+        moment = (clock.now() if start is None else start).astimezone(UTC)
         self.anchor = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         self.seed = seed
         self.seats = list(_seats(accounts))

@@ -1,7 +1,7 @@
 """What a broker books: the deals behind a balance.
 
 Why: balances, trades and residuals of the simulated fleet agree because they
-all come from this one ledger. May import `agent.terminal`.
+all come from this one ledger. May import `agent.terminal`, `contract` and `people`.
 The trap: this broker books the commission of a round turn with the closing
 deal. An open position has cost nothing yet, so a balance is explained by closed
 trades alone: balance - initial = sum(profit + swap + commission + fee).
@@ -11,39 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
+from itertools import accumulate
+from typing import Final
 
 import msgspec
 
-from fleetkit.agent.terminal import ClosedTrade, OpenPosition
+from fleetkit.agent.terminal import ClosedTrade, Deal, OpenPosition
+from fleetkit.contract import DealEntry, DealReason, DealType
 from fleetkit.model import Side
+from fleetkit.sim.people import FIRST_ACCOUNT
 
-
-class DealType(StrEnum):
-    """What a deal is."""
-
-    BALANCE = "balance"  # a deposit
-    BUY = "buy"
-    SELL = "sell"
-
-
-class Deal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line of the ledger; ``balance`` is what it left."""
-
-    deal: int
-    time: datetime
-    type: DealType
-    balance: float
-    entry: str = ""  # "in" or "out"
-    position_id: int = 0
-    symbol: str = ""
-    volume: float = 0.0
-    price: float = 0.0
-    profit: float = 0.0
-    swap: float = 0.0
-    commission: float = 0.0
-    fee: float = 0.0
+FIRST_DEAL: Final = 77_000_000
+DEALS_PER_ACCOUNT: Final = 1_000
+CLOSING_ORDER: Final = 500  # its ticket minus the position's; no account has as many positions
 
 
 class Ledger:
@@ -52,6 +33,7 @@ class Ledger:
     def __init__(
         self,
         *,
+        account: int,
         initial_balance: float,
         opened: datetime,
         trades: Sequence[ClosedTrade],
@@ -59,6 +41,7 @@ class Ledger:
     ) -> None:
         self.initial_balance = initial_balance
         self.opened = opened
+        self._first_deal = FIRST_DEAL + (account - FIRST_ACCOUNT) * DEALS_PER_ACCOUNT
         self._trades = trades
         self._positions = positions
 
@@ -70,53 +53,67 @@ class Ledger:
         """The balance after the last deal, to the cent."""
         return (_cents(self.initial_balance) + sum(map(_net_cents, self._trades))) / 100
 
-    @property
+    @cached_property
     def deals(self) -> list[Deal]:
-        """Every deal with the balance it left, made from the trades when asked."""
-        cents = _cents(self.initial_balance)
-        first = Deal(
-            deal=1,
-            time=self.opened,
-            type=DealType.BALANCE,
-            profit=self.initial_balance,
-            balance=cents / 100,
-        )
-        booked = [first]
-        for number, draft in enumerate(sorted(self._drafts(), key=_in_time), start=2):
-            cents += sum(map(_cents, (draft.profit, draft.swap, draft.commission, draft.fee)))
-            booked.append(msgspec.structs.replace(draft, deal=number, balance=cents / 100))
-        return booked
+        """Every deal, made from the trades when first asked."""
+        drafts = sorted(self._drafts(), key=_in_time)
+        return [
+            msgspec.structs.replace(draft, ticket=ticket)
+            for ticket, draft in enumerate(drafts, start=self._first_deal)
+        ]
+
+    @property
+    def balances(self) -> list[float]:
+        """What each deal left."""
+        return [cents / 100 for cents in accumulate(map(_net_cents, self.deals))]
 
     def _drafts(self) -> Iterator[Deal]:
+        yield self._deposit()
         for trade in self._trades:
             yield _deal_in(trade, trade.entry_time, trade.entry_price, trade.position_id)
             yield _deal_out(trade)
         for position in self._positions:
             yield _deal_in(position, position.open_time, position.open_price, position.ticket)
 
+    def _deposit(self) -> Deal:
+        return Deal(
+            ticket=0,
+            order=0,
+            time=self.opened,
+            type=DealType.BALANCE,
+            entry=DealEntry.IN,
+            reason=DealReason.CLIENT,
+            position_id=0,
+            profit=self.initial_balance,
+            comment="Deposit",
+        )
+
 
 def _deal_in(
     what: ClosedTrade | OpenPosition, time: datetime, price: float, position_id: int
 ) -> Deal:
     return Deal(
-        deal=0,
+        ticket=0,
+        order=position_id,  # a position has the number of the order that opened it
         time=time,
-        type=DealType(what.side.value),
-        entry="in",
+        type=DealType.BUY if what.side is Side.BUY else DealType.SELL,
+        entry=DealEntry.IN,
+        reason=DealReason.CLIENT,
         position_id=position_id,
         symbol=what.symbol,
         volume=what.volume,
         price=price,
-        balance=0.0,
     )
 
 
 def _deal_out(trade: ClosedTrade) -> Deal:
     return Deal(
-        deal=0,
+        ticket=0,
+        order=trade.position_id + CLOSING_ORDER,
         time=trade.exit_time,
         type=DealType.SELL if trade.side is Side.BUY else DealType.BUY,
-        entry="out",
+        entry=DealEntry.OUT,
+        reason=DealReason.CLIENT,
         position_id=trade.position_id,
         symbol=trade.symbol,
         volume=trade.volume,
@@ -125,16 +122,15 @@ def _deal_out(trade: ClosedTrade) -> Deal:
         swap=trade.swap,
         commission=trade.commission,
         fee=trade.fee,
-        balance=0.0,
     )
 
 
-def _in_time(deal: Deal) -> tuple[datetime, int, str]:
+def _in_time(deal: Deal) -> tuple[datetime, int, int]:
     return deal.time, deal.position_id, deal.entry
 
 
-def _net_cents(trade: ClosedTrade) -> int:
-    return sum(map(_cents, (trade.profit, trade.swap, trade.commission, trade.fee)))
+def _net_cents(booked: ClosedTrade | Deal) -> int:
+    return sum(map(_cents, (booked.profit, booked.swap, booked.commission, booked.fee)))
 
 
 def _cents(money: float) -> int:

@@ -178,7 +178,8 @@ class TradingCalendar:
     """Market time to dates and back, around an anchor at the start of a day.
 
     Before the anchor only Mondays to Fridays count. From the anchor on, market
-    time runs as the clock does, so that a demo moves on a Sunday as well.
+    time runs as the clock does, so that a demo moves on a Sunday as well. The
+    anchor is aware, and every date has its zone.
     """
 
     def __init__(self, anchor: datetime, *, days: int) -> None:

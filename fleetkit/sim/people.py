@@ -55,6 +55,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     holder: str
     firm: str
+    house: str  # the broker
     server: str
     currency: str
     leverage: int
@@ -84,6 +85,7 @@ def person(account: int, seed: int) -> Person:
         name=f"{size / 1000:.0f}k {phase} {holder if holder != 'Unknown' else account}",
         holder=holder,
         firm=firm,
+        house=house,
         server="".join(word for word in house.split() if word.isalpha()) + "-Live",
         currency="EUR" if random.random() < 0.12 else "USD",
         leverage=random.choice((30, 50, 100)),

@@ -21,7 +21,7 @@ from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, TypedDict, cast
+from typing import IO, Any, Final, Literal, TypedDict, cast
 
 import msgspec
 
@@ -266,6 +266,7 @@ class SimProcess:
         seed: int = 7,
         faults: Faults | None = None,
         *,
+        layer: Literal["base", "extended"] = "base",
         start: datetime | None = None,
         keep_alive_s: float = 5.0,
         timeout_s: float = START_S,
@@ -276,6 +277,8 @@ class SimProcess:
         ----------
         accounts, seed, faults
             How many, which figures, and what is wrong with all of them.
+        layer
+            What the agents speak.
         start
             The moment whose UTC day anchors the history; now unless told.
         keep_alive_s, timeout_s
@@ -288,7 +291,13 @@ class SimProcess:
         """
         if find_spec("uvicorn") is None:
             raise DemoError(MISSING)
-        child = _Child(_arguments(accounts, seed, start, keep_alive_s))
+        if layer not in ("base", "extended"):
+            raise DemoError(f'layer is "base" or "extended", found {layer!r}.')
+        arguments = ["--accounts", str(accounts), "--seed", str(seed), "--layer", layer]
+        arguments += ["--keep-alive-s", str(keep_alive_s)]
+        if start is not None:
+            arguments += ["--start", start.isoformat()]
+        child = _Child(arguments)
         try:
             demo = cls(child, *_started(child.first_line(timeout_s)))
             if faults is not None:
@@ -331,11 +340,3 @@ class SimProcess:
 def _started(line: bytes) -> tuple[list[SimAgent], dict[int, Label]]:
     said = msgspec.json.decode(line, type=_Started)
     return said.agents, {int(account): label for account, label in said.labels.items()}
-
-
-def _arguments(accounts: int, seed: int, start: datetime | None, keep_alive_s: float) -> list[str]:
-    arguments = ["--accounts", str(accounts), "--seed", str(seed)]
-    arguments += ["--keep-alive-s", str(keep_alive_s)]
-    if start is not None:
-        arguments += ["--start", start.isoformat()]
-    return arguments

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 from fleetkit import contract
-from fleetkit.agent.app import AgentApp, Receive, Scope, Send, send_body
+from fleetkit.agent.app import AgentApp, Layer, Receive, Scope, Send, send_body
 from fleetkit.clock import Clock
 from fleetkit.sim.faults import HEALTHY, Faults
 from fleetkit.sim.faulty import Condition, FaultyLane, FaultyTerminal
 from fleetkit.sim.fleet import Seat, SimFleet
 from fleetkit.sim.wire import Delivery, Held, spoil
 
-UNKNOWN_ROUTE = "unknown"
-NOT_FOUND = b'{"detail":"Not Found"}'
+UNKNOWN_ROUTE: Final = "unknown"
+NOT_FOUND: Final = b'{"detail":"Not Found"}'
 
 TransportOf = Callable[[Scope], asyncio.Transport | None]
 
@@ -37,14 +38,22 @@ class ServedAgent:
         How often each route was asked, ``"unknown"`` for paths that are none.
     """
 
-    def __init__(self, seat: Seat, fleet: SimFleet, clock: Clock, transport_of: TransportOf):
+    def __init__(
+        self,
+        seat: Seat,
+        fleet: SimFleet,
+        clock: Clock,
+        transport_of: TransportOf,
+        layer: Layer = "base",
+    ) -> None:
         self.seat = seat
         self.condition = Condition(seat.agent)
         self.requests: Counter[str] = Counter()
         self._clock = clock
         self._transport_of = transport_of
         terminal = FaultyTerminal(fleet.terminal(seat.account), self.condition, fleet.terminal)
-        self._app = AgentApp(terminal, lane=FaultyLane(self.condition, clock))
+        lane = FaultyLane(self.condition, clock)
+        self._app = AgentApp(terminal, layer=layer, lane=lane, clock=clock)
 
     def __repr__(self) -> str:
         return f"<fleetkit.sim ServedAgent {self.seat.agent} of account {self.seat.account}>"
@@ -60,7 +69,7 @@ class ServedAgent:
             await send_body(send, 404, NOT_FOUND)
         else:
             held = Held()
-            await self._app(scope, receive, held.send)
+            await self._app(_plain(scope), receive, held.send)
             await self._deliver(route, held, scope, receive, send)
 
     async def _deliver(
@@ -69,6 +78,7 @@ class ServedAgent:
         faults = self.condition.faults.on(route)
         delivery = Delivery(
             spoil(faults, route, held.status, held.body),
+            headers=held.headers,
             receive=receive,
             send=send,
             transport=self._transport_of(scope),
@@ -80,6 +90,12 @@ class ServedAgent:
             await delivery.slowly(faults.slow_body_bytes_per_s, self.condition)
         else:
             await delivery.whole()
+
+
+def _plain(scope: Scope) -> MutableMapping[str, Any]:
+    # Faults are put into JSON, so nobody may compress it before.
+    headers = [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]
+    return {**scope, "headers": headers}
 
 
 def _lacks(faults: Faults, route: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, Protocol, cast
 
 import uvicorn
 
-from fleetkit.agent.app import Receive, Scope, Send
+from fleetkit.agent.app import Layer, Receive, Scope, Send
 from fleetkit.clock import Clock
 from fleetkit.errors import DemoError
 from fleetkit.sim.faults import Faults
@@ -92,9 +92,13 @@ class FleetServer(uvicorn.Server):
         Waits of simulated latencies.
     keep_alive_s
         After how long an idle connection is dropped; 5 s on real agents (T12).
+    layer
+        What the agents speak: ``"base"`` or ``"extended"``.
     """
 
-    def __init__(self, fleet: SimFleet, clock: Clock, *, keep_alive_s: float) -> None:
+    def __init__(
+        self, fleet: SimFleet, clock: Clock, *, keep_alive_s: float, layer: Layer = "base"
+    ) -> None:
         config = uvicorn.Config(
             self._answer,
             interface="asgi3",
@@ -112,7 +116,9 @@ class FleetServer(uvicorn.Server):
         self.fleet = fleet
         self.ready = asyncio.Event()
         self._parent = os.getppid()
-        self._served = [ServedAgent(seat, fleet, clock, self._transport_of) for seat in fleet.seats]
+        self._served = [
+            ServedAgent(seat, fleet, clock, self._transport_of, layer) for seat in fleet.seats
+        ]
         self._doors = [Door(self._protocol) for _ in fleet.seats]
         self._by_port = {
             door.port: agent for door, agent in zip(self._doors, self._served, strict=True)

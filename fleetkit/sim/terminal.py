@@ -1,35 +1,49 @@
 """A simulated MetaTrader terminal: one account over the seeded market.
 
 Why: it implements the same protocol as the real terminal, so the agent cannot
-tell them apart. May import `agent.terminal` and the rest of the simulator below.
+tell them apart. May import `agent.terminal`, `contract`, `model` and the rest of
+the simulator below.
 The trap: history is made when it is first asked for and then never changes.
-Only prices move, with the clock that was handed in.
+Only prices move, with the clock that was handed in. It keeps books and does not
+trade yet: every order is refused before it could do anything.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final
-
-import msgspec
+from typing import Final, NoReturn
 
 from fleetkit.agent.terminal import (
     AccountState,
     ClosedTrade,
+    CloseOrder,
+    DealBook,
+    ModifyOrder,
+    OpenOrder,
     OpenPosition,
     PositionBook,
+    SymbolInfo,
     Tick,
     TradeBook,
+    TradeRefusedError,
+    TradeResult,
     UnknownSymbolError,
 )
 from fleetkit.clock import Clock
+from fleetkit.contract import Retcode
+from fleetkit.model import MarginMode
 from fleetkit.sim.ledger import Ledger
-from fleetkit.sim.market import DAY_S, Market, TradingCalendar
+from fleetkit.sim.market import DAY_S, Instrument, Market, TradingCalendar
 from fleetkit.sim.people import Person
 from fleetkit.sim.trader import Holding, Trader
 
-NO_SHIFT: Final = timedelta(0)
+GREENWICH: Final = timedelta(0)
+LEAST_LOTS: Final = 0.01
+MOST_LOTS: Final = 100.0
+FILL_OR_KILL: Final = 1  # MetaTrader's flags of a filling mode
+IMMEDIATE_OR_CANCEL: Final = 2
+TRADED_BOTH_WAYS: Final = 4  # MetaTrader's trade mode "full"
 
 
 class SimTerminal:
@@ -59,7 +73,7 @@ class SimTerminal:
 
     @cached_property
     def trades(self) -> list[ClosedTrade]:
-        """Every closed trade in UTC, newest exit first."""
+        """Every closed trade, newest exit first."""
         return self._trader.trades()
 
     @cached_property
@@ -67,6 +81,7 @@ class SimTerminal:
         """What the broker booked."""
         opened = self._calendar.date(-self.person.days_operating * DAY_S)
         return Ledger(
+            account=self.person.account,
             initial_balance=self.person.initial_balance,
             opened=opened,
             trades=self.trades,
@@ -78,18 +93,27 @@ class SimTerminal:
         _ = self.ledger.balance
 
     def now(self) -> datetime:
-        """UTC, naive: a machine and a broker in Greenwich."""
-        return self._clock.now().replace(tzinfo=None)
+        """UTC, as everything here."""
+        return self._clock.now()
+
+    def server_offset(self, moment: datetime) -> timedelta:
+        """None: this broker is in Greenwich; `fleetkit.sim.faulty` moves it."""
+        return GREENWICH
+
+    def machine_offset(self, moment: datetime) -> timedelta:
+        """None: so is the machine."""
+        return GREENWICH
 
     async def initialised(self) -> bool:
         """Always."""
         return True
 
     async def account(self) -> AccountState:
-        """Balance from the ledger, equity from the market."""
-        person, balance = self.person, self.ledger.balance
+        """Balance from the ledger, equity from the market, margin from both."""
+        person, balance, margin = self.person, self.ledger.balance, self._margin
         open_now = self._open_now()
         profit = round(sum(position.profit + position.swap for position in open_now), 2)
+        equity = round(balance + profit, 2)
         return AccountState(
             number=person.account,
             name=person.name,
@@ -103,53 +127,75 @@ class SimTerminal:
             currency=person.currency,
             leverage=person.leverage,
             server=person.server,
-            equity=round(balance + profit, 2),
+            equity=equity,
             profit=profit,
+            credit=0.0,
+            margin=margin,
+            margin_free=round(equity - margin, 2),
+            margin_level=round(100 * equity / margin, 2) if margin else None,
+            company=person.house,
+            margin_mode=MarginMode.HEDGING,
+            login_ok=True,
         )
 
     async def positions(self) -> PositionBook:
         """The open positions at current prices."""
         return PositionBook(self.person.account, self._open_now())
 
-    async def history(self, since: datetime) -> TradeBook:
-        """The closed trades whose entry lies between ``since`` and now."""
-        return self.history_seen(since, broker=NO_SHIFT, machine=NO_SHIFT, lag=NO_SHIFT)
-
-    def history_seen(
-        self, since: datetime, *, broker: timedelta, machine: timedelta, lag: timedelta
-    ) -> TradeBook:
-        """The history as a terminal with shifted clocks sees it (T7, T8).
-
-        ``since`` and the times of the answer are wall times: UTC, plus the
-        broker's offset, plus that of the terminal's machine. The upper end is
-        the machine's own "now", so a broker whose clock is ahead hides what
-        just happened; ``lag`` hides more of it.
-        """
-        shift, until = broker + machine, self.now() + machine - lag
-        seen = [
-            _shifted(trade, shift)
-            for trade in self.trades
-            if trade.entry_time + shift >= since and trade.exit_time + shift <= until
-        ]
+    async def history(self, since: datetime, until: datetime) -> TradeBook:
+        """The closed trades whose exit lies in the window."""
+        seen = [trade for trade in self.trades if since <= trade.exit_time <= until]
         return TradeBook(self.person.account, seen)
+
+    async def deals(self, since: datetime, until: datetime) -> DealBook:
+        """What the broker booked in the window."""
+        seen = [deal for deal in self.ledger.deals if since <= deal.time <= until]
+        return DealBook(self.person.account, seen)
 
     async def quote(self, symbol: str) -> Tick:
         """Bid and ask now."""
-        instrument = self._market.instruments.get(symbol)
-        if instrument is None:
-            raise UnknownSymbolError(f"Symbol {symbol} not found")
-        moment_s = self._market_s()
+        instrument, moment_s = self._instrument(symbol), self._market_s()
         bid, ask = self._market.bid_ask(symbol, moment_s)
-        rate = self._market.rate(instrument.quote, self.person.currency, moment_s)
         return Tick(
             symbol=symbol,
             bid=bid,
             ask=ask,
             digits=instrument.digits,
             point=instrument.point,
-            tick_value=round(instrument.point * instrument.contract_size * rate, 5),
+            tick_value=self._tick_value(instrument, moment_s),
             time=self.now(),
         )
+
+    async def symbol(self, symbol: str) -> SymbolInfo:
+        """How the market's instrument is traded."""
+        instrument = self._instrument(symbol)
+        return SymbolInfo(
+            symbol=symbol,
+            digits=instrument.digits,
+            point=instrument.point,
+            volume_min=LEAST_LOTS,
+            volume_max=MOST_LOTS,
+            volume_step=LEAST_LOTS,
+            trade_stops_level=instrument.spread_points,
+            filling_mode=FILL_OR_KILL | IMMEDIATE_OR_CANCEL,
+            trade_contract_size=instrument.contract_size,
+            trade_tick_size=instrument.point,
+            trade_tick_value=self._tick_value(instrument, self._market_s()),
+            trade_mode=TRADED_BOTH_WAYS,
+            currency_profit=instrument.quote,
+        )
+
+    async def open(self, order: OpenOrder) -> TradeResult:
+        """Refused."""
+        _refuse()
+
+    async def close(self, order: CloseOrder) -> TradeResult:
+        """Refused."""
+        _refuse()
+
+    async def modify(self, order: ModifyOrder) -> TradeResult:
+        """Refused."""
+        _refuse()
 
     async def refresh(self) -> None:
         """Connected already."""
@@ -162,13 +208,24 @@ class SimTerminal:
     def _holdings(self) -> list[Holding]:
         return self._trader.holdings()
 
+    @cached_property
+    def _margin(self) -> float:
+        # Held at the price and rate of the opening, as brokers do: it never moves.
+        return round(sum(map(self._trader.margin, self._holdings)), 2)
+
+    def _instrument(self, symbol: str) -> Instrument:
+        instrument = self._market.instruments.get(symbol)
+        if instrument is None:
+            raise UnknownSymbolError(f"Symbol {symbol} not found")
+        return instrument
+
+    def _tick_value(self, instrument: Instrument, moment_s: float) -> float:
+        rate = self._market.rate(instrument.quote, self.person.currency, moment_s)
+        return round(instrument.point * instrument.contract_size * rate, 5)
+
     def _market_s(self) -> float:
         return self._calendar.market_s(self.now())
 
 
-def _shifted(trade: ClosedTrade, shift: timedelta) -> ClosedTrade:
-    if not shift:
-        return trade
-    return msgspec.structs.replace(
-        trade, entry_time=trade.entry_time + shift, exit_time=trade.exit_time + shift
-    )
+def _refuse() -> NoReturn:
+    raise TradeRefusedError("Trading not allowed: not yet", retcode=Retcode.TRADE_DISABLED)

@@ -160,6 +160,13 @@ class Trader:
         rate = self._market.rate(instrument.quote, self._person.currency, market_s)
         return round(_sign(side) * (exit_ - entry) * instrument.contract_size * volume * rate, 2)
 
+    def margin(self, holding: Holding) -> float:
+        """What the broker holds back for an open position, in account currency."""
+        person, instrument = self._person, self._market.instruments[holding.symbol]
+        worth = holding.open_price * instrument.contract_size * holding.volume
+        rate = self._market.rate(instrument.quote, person.currency, holding.open_s)
+        return worth * rate / person.leverage
+
     def position(self, holding: Holding, market_s: float) -> OpenPosition:
         """An open position at the prices of a moment."""
         instrument = self._market.instruments[holding.symbol]

@@ -12,7 +12,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ PAGE: Final = (
 )
 BAD_GATEWAY: Final = 502
 WITHOUT_BODY: Final = (204, 304)
+OF_THE_BODY: Final = (b"content-length", b"content-type")
 REDIRECTS: Final = range(300, 400)
 READ_PAUSE_S: Final = 0.02  # for the client to read what came before a reset
 TRICKLE_S: Final = 0.05  # between two pieces of a slow body
@@ -48,6 +49,9 @@ VITAL: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
 """The field that types and absence are tried on: of the reply, or of its first row."""
 
 
+Headers = Sequence[tuple[bytes, bytes]]
+
+
 class Spoiled(msgspec.Struct, frozen=True):
     """A reply as it will go over the wire."""
 
@@ -61,12 +65,14 @@ class Held:
 
     def __init__(self) -> None:
         self.status = 0
+        self.headers: Headers = ()
         self.body = b""
 
     async def send(self, message: Message) -> None:
         """Take one ASGI message."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.headers = [pair for pair in message["headers"] if pair[0] not in OF_THE_BODY]
         else:
             self.body += message["body"]
 
@@ -114,12 +120,14 @@ class Delivery:
         self,
         reply: Spoiled,
         *,
+        headers: Headers,
         receive: Receive,
         send: Send,
         transport: asyncio.Transport | None,
         clock: Clock,
     ) -> None:
         self._reply = reply
+        self._headers = headers
         self._receive = receive
         self._send = send
         self._transport = transport
@@ -155,7 +163,7 @@ class Delivery:
             pass  # the server must see the end before it may blame the app
 
     async def _start(self) -> None:
-        headers = [(b"content-type", self._reply.content_type)]
+        headers = [(b"content-type", self._reply.content_type), *self._headers]
         if self._reply.status not in WITHOUT_BODY:
             headers.append((b"content-length", b"%d" % len(self._reply.body)))
         if self._reply.status in REDIRECTS:

@@ -29,6 +29,7 @@ def making() -> None:
     assert_type(fk.demo(accounts=69, seed=7, faults=fk.sim.Faults(hang=True)), fk.DemoFleet)
     with fk.connect() as fleet:
         assert_type(fleet, fk.Fleet)
+    assert_type(fk.demo(layer="extended"), fk.DemoFleet)
     with fk.demo() as demo:
         assert_type(demo, fk.DemoFleet)
 
@@ -128,6 +129,7 @@ def refused(fleet: fk.Fleet) -> None:
     fleet.trades(days="90")  # type: ignore[arg-type]  # days are a number
     fleet.account("7100001")  # type: ignore[arg-type]  # an account is a number
     fleet.load_labels({}, field="balance")  # type: ignore[arg-type]  # not a label
+    fk.demo(layer="future")  # type: ignore[arg-type]  # there are two
     fk.demo(pool=None)  # type: ignore[call-arg]  # a demo is no place for it
 
 

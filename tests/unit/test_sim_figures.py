@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fleetkit.agent.terminal import UnknownSymbolError
-from fleetkit.model import Side
+from fleetkit import contract
+from fleetkit.agent import base
+from fleetkit.agent.request import Request
+from fleetkit.agent.terminal import (
+    CloseOrder,
+    ModifyOrder,
+    OpenOrder,
+    TradeRefusedError,
+    UnknownSymbolError,
+)
+from fleetkit.contract import DealType
+from fleetkit.model import MarginMode, Side
+from fleetkit.sim.faults import Faults
+from fleetkit.sim.faulty import Condition, FaultyTerminal
 from fleetkit.sim.fleet import SimFleet
 from fleetkit.sim.market import DAY_S, INSTRUMENTS, Market, TradingCalendar
 from fleetkit.sim.terminal import SimTerminal
 
-at = datetime.fromisoformat  # terminals speak naive times (T7)
-LONG_AGO = at("2000-01-01")
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 2, 2, 10, 15, tzinfo=UTC)
 
 
@@ -55,6 +65,23 @@ def figures(terminal: SimTerminal) -> list[tuple[object, ...]]:
     ]
 
 
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def told(terminal: SimTerminal, faults: Faults, since: datetime) -> list[dict[str, object]]:
+    """What a base agent with these faults tells of the trades since then."""
+    condition = Condition("an agent")
+    condition.set(faults)
+    faulty = FaultyTerminal(terminal, condition, lambda _: terminal)
+    # `from_date` looks seven days further back.
+    wanted = {"from_date": (since + base.LOOK_BACK).replace(tzinfo=None).isoformat()}
+    request = Request(contract.TRADE_HISTORY, {}, wanted)
+    reply = asyncio.run(base.trade_history(faulty, request))
+    trades: list[dict[str, object]] = reply.body["trades"]
+    return trades
+
+
 def test_same_seed_same_figures_on_any_day_and_another_seed_differs() -> None:
     """Balances and trades depend on the seed alone, not on the day or the size of the fleet."""
     for days in (1, 5, 200):
@@ -73,14 +100,16 @@ def test_same_seed_same_figures_on_any_day_and_another_seed_differs() -> None:
 def test_every_ledger_adds_up(seed: int, index: int) -> None:
     """balance[i] = balance[i-1] + profit + swap + commission + fee, from deposit to balance."""
     terminal = fleet(seed=seed).terminal(7_100_001 + index)
-    deals = terminal.ledger.deals
-    assert deals[0].profit == deals[0].balance == terminal.person.initial_balance
-    for before, deal in pairwise(deals):
-        booked = deal.profit + deal.swap + deal.commission + deal.fee
-        assert deal.balance == round(before.balance + booked, 2)
-        assert deal.time >= before.time
-    assert deals[-1].balance == terminal.ledger.balance
-    assert len({deal.deal for deal in deals}) == len(deals)
+    deals, balances = terminal.ledger.deals, terminal.ledger.balances
+    assert deals[0].type == DealType.BALANCE
+    assert deals[0].profit == terminal.person.initial_balance
+    balance = 0.0
+    for deal, left in zip(deals, balances, strict=True):
+        balance = round(balance + deal.profit + deal.swap + deal.commission + deal.fee, 2)
+        assert left == balance
+    assert balance == terminal.ledger.balance
+    assert [deal.time for deal in deals] == sorted(deal.time for deal in deals)
+    assert [deal.ticket for deal in deals] == sorted({deal.ticket for deal in deals})
 
 
 @settings(max_examples=25, deadline=None)
@@ -109,7 +138,7 @@ def test_trades_are_believable() -> None:
             assert trade.pips == pytest.approx(move / instruments[trade.symbol].pip, abs=0.06)
             assert trade.profit * move >= 0
             assert trade.entry_time.weekday() < 5
-            assert trade.entry_time < trade.exit_time < MONDAY.replace(tzinfo=None)
+            assert trade.entry_time < trade.exit_time < MONDAY
         ratio = terminal.ledger.balance / terminal.person.initial_balance
         assert 0.7 < ratio < 1.6
 
@@ -181,44 +210,131 @@ def test_a_fleet_of_impossible_size_is_refused(accounts: int) -> None:
         fleet(accounts=accounts)
 
 
-def test_history_counts_entries_in_the_window() -> None:
-    """A trade that entered before the window is not in it, whenever it ended (T8)."""
+def test_history_counts_exits_and_base_agents_entries() -> None:
+    """A trade that entered before the window is no base agent's, whenever it ended (T8)."""
     terminal = fleet().terminal(7_100_002)
     overnight = next(t for t in terminal.trades if t.entry_time.date() != t.exit_time.date())
     between = overnight.entry_time + (overnight.exit_time - overnight.entry_time) / 2
-    early = asyncio.run(terminal.history(overnight.entry_time)).trades
-    late = asyncio.run(terminal.history(between)).trades
-    assert overnight in early
-    assert overnight not in late
-    assert list(late) == [trade for trade in terminal.trades if trade.entry_time >= between]
+    book = asyncio.run(terminal.history(between, MONDAY))
+    assert list(book.trades) == [trade for trade in terminal.trades if trade.exit_time >= between]
+    assert overnight in book.trades
+
+    def seen(since: datetime) -> list[object]:
+        return [row["position_id"] for row in told(terminal, Faults(), since)]
+
+    assert overnight.position_id in seen(overnight.entry_time)
+    assert overnight.position_id not in seen(between)
+    assert seen(between) == [t.position_id for t in terminal.trades if t.entry_time >= between]
 
 
 def test_a_broker_ahead_of_its_machine_hides_what_just_closed() -> None:
     """The upper end of the window is the machine's now, on the broker's clock (T8)."""
     terminal = fleet().terminal(7_100_002)
     newest = terminal.trades[0]
-    clock = StillClock((newest.exit_time + timedelta(hours=2)).replace(tzinfo=UTC))
+    clock = StillClock(newest.exit_time + timedelta(hours=2))
     here = SimTerminal(terminal.person, terminal._market, terminal._calendar, clock)
-    none, three = timedelta(0), timedelta(hours=3)
+    three_s = 3 * 3600.0
 
-    def seen(broker: timedelta, lag: timedelta) -> list[int]:
-        book = here.history_seen(LONG_AGO, broker=broker, machine=none, lag=lag)
-        return [trade.position_id for trade in book.trades]
+    def seen(faults: Faults) -> list[object]:
+        return [row["position_id"] for row in told(here, faults, LONG_AGO)]
 
-    assert newest.position_id in seen(none, none)
-    assert newest.position_id not in seen(three, none)
-    assert newest.position_id not in seen(none, three)
+    assert newest.position_id in seen(Faults())
+    assert newest.position_id not in seen(Faults(broker_offset_s=three_s))
+    assert newest.position_id not in seen(Faults(history_lag_s=three_s))
+    assert newest.position_id in seen(Faults(history_lag_s=three_s, broker_offset_s=-three_s))
 
 
 def test_shifted_clocks_shift_times_and_nothing_else() -> None:
     """Times are the broker's wall clock, shifted by the machine's zone (T7)."""
     terminal = fleet().terminal(7_100_001)
-    five = timedelta(hours=5)
-    book = terminal.history_seen(
-        LONG_AGO, broker=timedelta(hours=2), machine=timedelta(hours=3), lag=-five
-    )
-    assert [t.exit_time - five for t in book.trades] == [t.exit_time for t in terminal.trades]
-    assert [t.profit for t in book.trades] == [t.profit for t in terminal.trades]
+    faults = Faults(broker_offset_s=2 * 3600.0, zone_offset_s=-3 * 3600.0)
+    rows = told(terminal, faults, LONG_AGO)
+    hour = timedelta(hours=1)
+    naive = [trade.exit_time.replace(tzinfo=None) for trade in terminal.trades]
+    assert [row["exit_time"] for row in rows] == [moment - hour for moment in naive]
+    assert [row["profit"] for row in rows] == [trade.profit for trade in terminal.trades]
+
+
+def test_a_late_ledger_is_late_from_now_on() -> None:
+    """What the broker has not handed over is missing however far ahead a window reaches."""
+    terminal = fleet().terminal(7_100_002)
+    condition = Condition("an agent")
+    faulty = FaultyTerminal(terminal, condition, lambda _: terminal)
+    ahead, late = MONDAY + timedelta(days=1), timedelta(days=4)
+
+    async def newest() -> tuple[datetime, datetime]:
+        trades = (await faulty.history(LONG_AGO, ahead)).trades
+        deals = (await faulty.deals(LONG_AGO, ahead)).deals
+        return trades[0].exit_time, deals[-1].time
+
+    assert asyncio.run(newest())[0] == terminal.trades[0].exit_time > MONDAY - late
+    condition.set(Faults(history_lag_s=late.total_seconds()))
+    assert max(asyncio.run(newest())) <= MONDAY - late
+
+
+def test_deals_are_the_broker_s_side_of_the_trades() -> None:
+    """Every trade is a deal in and a deal out of its position; numbers are the fleet's own."""
+    made = fleet()
+    tickets = []
+    for terminal in terminals(made):
+        deals = asyncio.run(terminal.deals(LONG_AGO, MONDAY)).deals
+        assert list(deals) == terminal.ledger.deals
+        tickets += [deal.ticket for deal in deals]
+        first = asyncio.run(terminal.deals(LONG_AGO, deals[5].time)).deals
+        assert [deal.ticket for deal in first][:6] == [deal.ticket for deal in deals[:6]]
+        assert max(deal.time for deal in first) == deals[5].time
+        orders = [deal.order for deal in deals if deal.type != DealType.BALANCE]
+        assert len(set(orders)) == len(orders)
+        positions = asyncio.run(terminal.positions()).positions
+        known = {trade.position_id for trade in terminal.trades} | {p.ticket for p in positions}
+        assert {deal.position_id for deal in deals} - {0} == known
+    assert len(set(tickets)) == len(tickets)
+
+
+def test_margin_is_believable() -> None:
+    """Some of the equity is held back where something is open, nothing where not."""
+    for terminal in terminals(fleet(accounts=40)):
+        state = asyncio.run(terminal.account())
+        equity, margin = state.equity, state.margin
+        assert equity is not None
+        assert margin is not None
+        assert state.margin_free == round(equity - margin, 2)
+        assert (margin > 0) == state.has_open_position
+        assert margin < 0.5 * equity
+        if margin:
+            assert state.margin_level == round(100 * equity / margin, 2)
+        else:
+            assert state.margin_level is None
+        assert state.margin_mode is MarginMode.HEDGING
+        assert state.credit == 0.0
+        assert state.company
+        assert state.login_ok
+
+
+def test_a_symbol_is_what_its_quotes_say() -> None:
+    """Digits, point and tick value agree with the quote; every trade's volume is allowed."""
+    terminal = fleet().terminal(7_100_001)
+    for instrument in INSTRUMENTS:
+        info = asyncio.run(terminal.symbol(instrument.symbol))
+        tick = asyncio.run(terminal.quote(instrument.symbol))
+        assert (info.digits, info.point) == (tick.digits, tick.point)
+        assert info.trade_tick_value == tick.tick_value
+        for trade in terminal.trades:
+            assert info.volume_min <= trade.volume <= info.volume_max
+            steps = trade.volume / info.volume_step
+            assert steps == pytest.approx(round(steps))
+
+
+def test_every_order_is_refused_before_it_could_do_anything() -> None:
+    """The simulated terminal does not trade yet, and says so in a definite refusal."""
+    terminal = fleet().terminal(7_100_001)
+    for asked in (
+        terminal.open(OpenOrder(symbol="EURUSD", side=Side.BUY, volume=0.1)),
+        terminal.close(CloseOrder(ticket=1)),
+        terminal.modify(ModifyOrder(ticket=1)),
+    ):
+        with pytest.raises(TradeRefusedError, match="Trading not allowed: not yet"):
+            asyncio.run(asked)
 
 
 def test_market_time_skips_weekends_before_the_anchor_only() -> None:
@@ -242,5 +358,6 @@ def test_prices_are_positive_and_asks_lie_above_bids(moment: float) -> None:
 def test_an_unknown_symbol_has_no_quote() -> None:
     """The terminal says which symbol it does not know."""
     terminal = fleet().terminal(7_100_001)
-    with pytest.raises(UnknownSymbolError, match="Symbol NOPE not found"):
-        asyncio.run(terminal.quote("NOPE"))
+    for asked in (terminal.quote("NOPE"), terminal.symbol("NOPE")):
+        with pytest.raises(UnknownSymbolError, match="Symbol NOPE not found"):
+            asyncio.run(asked)

@@ -1,27 +1,27 @@
-"""The agent API, each call declared once: the client, the agent and the tests read this table.
+"""What every deployed agent speaks, and the optional fields that our own agent adds.
 
-Why: one place says what goes over the wire, so nobody else spells a path or a
-field. May import `model`, `errors` and `clock`. Wire structs validate while
-decoding; unknown fields are ignored, missing optional ones are ``None``.
+Why: a wire struct is one type for both layers, so a reply is read the same way
+whoever wrote it. May import `model`, `errors` and `clock`. Wire structs validate
+while decoding; unknown fields are ignored, missing optional ones are ``None``.
 The trap: times are as the agent wrote them. Base agents send naive local times,
 and only the gateway, which knows the agent's zone, may give them a meaning.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]  # account and ticket numbers
+OrderId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{26}\Z")]  # made by the client
 
 MAX_DAYS: Final = 365  # `days` above it is a 400 (T9)
 DEFAULT_DAYS: Final = 30
-PIECE_BYTES: Final = 2**19  # of a trade history: what is decoded from it fits a processor's cache
 
 
 class AccountWire(msgspec.Struct, kw_only=True, gc=False):
@@ -37,6 +37,20 @@ class AccountWire(msgspec.Struct, kw_only=True, gc=False):
     account_holder: str | None = None
     prop_firm: str | None = None
     initial_balance: float | None = None
+    # extended:
+    equity: float | None = None
+    credit: float | None = None
+    profit: float | None = None
+    margin: float | None = None
+    margin_free: float | None = None
+    margin_level: float | None = None  # per cent; null where nothing is open
+    currency: str | None = None
+    leverage: Int64 | None = None
+    server: str | None = None
+    company: str | None = None
+    margin_mode: str | None = None  # "hedging" or "netting"
+    trade_allowed: bool | None = None
+    login_ok: bool | None = None
 
 
 class AccountsWire(msgspec.Struct, kw_only=True):
@@ -59,6 +73,13 @@ class TradeWire(msgspec.Struct, kw_only=True, gc=False):
     position_id: Number | None = None
     pips: float | None = None
     commission: float | None = None
+    # extended, one row per closing deal:
+    swap: float | None = None
+    fee: float | None = None
+    comment: str | None = None
+    order_id: str | None = None
+    entry_volume: float | None = None
+    closed_volume: float | None = None
 
 
 class TradeHistoryWire(msgspec.Struct, kw_only=True):
@@ -86,6 +107,11 @@ class PositionWire(msgspec.Struct, kw_only=True, gc=False):
     swap: float | None = None
     commission: float | None = None
     open_time: datetime | None = None
+    # extended:
+    magic: Int64 | None = None
+    comment: str | None = None
+    order_id: str | None = None
+    position_id: Number | None = None
 
 
 class PositionsWire(msgspec.Struct, kw_only=True):
@@ -118,6 +144,13 @@ class HealthWire(msgspec.Struct, kw_only=True):
     accounts_monitored: Int64 | None = None
     mt5_initialized: bool | None = None
     timestamp: datetime | None = None
+    # extended:
+    api: str | None = None
+    capabilities: list[str] | None = None
+    stops_unit: str | None = None
+    server_utc_offset_s: float | None = None
+    account_number: Number | None = None
+    busy_s: float | None = None  # how long the terminal has not come back from one call
 
 
 class RefreshWire(msgspec.Struct, kw_only=True):
@@ -131,6 +164,10 @@ class ErrorWire(msgspec.Struct, kw_only=True):
     """The body of an HTTP error."""
 
     detail: Any = None
+    # extended, on trade routes:
+    retcode: Int64 | None = None  # null where MetaTrader was not asked
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class OpenRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -142,6 +179,7 @@ class OpenRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     sl: float | None = None
     tp: float | None = None
     comment: str | None = None
+    order_id: OrderId | None = None
 
 
 class OpenWire(msgspec.Struct, kw_only=True):
@@ -152,6 +190,13 @@ class OpenWire(msgspec.Struct, kw_only=True):
     message: str | None = None
     price: float | None = None
     error_code: Int64 | None = None
+    # extended:
+    retcode: Int64 | None = None
+    volume: float | None = None  # lots really executed
+    deal: Number | None = None
+    order: Number | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class CloseRequest(msgspec.Struct, kw_only=True):
@@ -159,6 +204,9 @@ class CloseRequest(msgspec.Struct, kw_only=True):
 
     ticket: Number
     deviation: int = 20
+    # Left out unless set: an agent that does not know them must not see them.
+    volume: float | UnsetType | None = UNSET  # lots; all of it where absent (`partial-close`)
+    order_id: OrderId | UnsetType | None = UNSET
 
 
 class CloseWire(msgspec.Struct, kw_only=True):
@@ -168,6 +216,13 @@ class CloseWire(msgspec.Struct, kw_only=True):
     ticket: Number | None = None
     message: str | None = None
     close_price: float | None = None
+    # extended:
+    retcode: Int64 | None = None
+    volume: float | None = None
+    deal: Number | None = None
+    order: Number | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 class ModifyRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -176,6 +231,7 @@ class ModifyRequest(msgspec.Struct, kw_only=True, omit_defaults=True):
     ticket: Number
     sl: float | None = None
     tp: float | None = None
+    order_id: OrderId | None = None
 
 
 class ModifyWire(msgspec.Struct, kw_only=True):
@@ -186,6 +242,10 @@ class ModifyWire(msgspec.Struct, kw_only=True):
     message: str | None = None
     new_sl: float | None = None
     new_tp: float | None = None
+    # extended:
+    retcode: Int64 | None = None
+    order_id: str | None = None
+    order_status: str | None = None
 
 
 Reply = TypeVar("Reply")
@@ -302,54 +362,6 @@ QUOTE: Final = Call(
     reply=QuoteWire,
     decode=_decoder(QuoteWire),
 )
-
-
-_trades_opening = re.compile(rb'"trades"[ \t\n\r]*:[ \t\n\r]*\[')
-_seam = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*\{")
-_decode_trades = msgspec.json.Decoder(list[TradeWire]).decode
-
-
-def decode_history_in_pieces(
-    body: bytes, piece_bytes: int = PIECE_BYTES
-) -> tuple[TradeHistoryWire, Iterator[list[TradeWire]]]:
-    """Decode a trade history a few trades at a time, each while its memory is warm.
-
-    Where to cut is guessed from the bytes, and a wrong guess cannot pass. The body
-    without what stands between two brackets, the header, must be a trade history
-    itself. They follow the first ``"trades":`` and no ``]`` comes later, so no other array
-    can be its ``trades``, unless a backslash spells the key another way; then nothing is
-    cut. What stands between them is cut only at commas, into pieces that must each be
-    an array. A list of values may stand wherever an empty one may, so the body is the
-    header with the pieces in a row in that array; JSON has no second reading.
-
-    Returns
-    -------
-    TradeHistoryWire
-        With no trades.
-    iterator of list of TradeWire
-        The trades. Decodes, and fails, as it is read.
-
-    Raises
-    ------
-    msgspec.DecodeError
-        If this body is malformed or cannot be cut like this; only ``TRADE_HISTORY.decode``
-        of the whole tells which, and where.
-    """
-    opening = _trades_opening.search(body)
-    start, end = opening.end() if opening else 0, body.rfind(b"]")
-    header = body[:start] + body[max(start, end) :]
-    if opening is None or b"\\" in header:
-        raise msgspec.DecodeError("cannot be cut into pieces")
-    return TRADE_HISTORY.decode(header), _pieces(body, start, end, piece_bytes)
-
-
-def _pieces(body: bytes, start: int, end: int, piece_bytes: int) -> Iterator[list[TradeWire]]:
-    view = memoryview(body)
-    while start < end:
-        seam = _seam.search(body, start + piece_bytes, end)
-        cut = seam.start() + 1 if seam else end
-        yield _decode_trades(b"".join((b"[", view[start:cut], b"]")))
-        start = seam.end() - 1 if seam else end
 
 
 BASE: Final[tuple[Call[Any], ...]] = (
