@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from fleetkit.demo_fleet import DemoFleet, demo
     from fleetkit.errors import (
+        AgentBusy,
         AgentCancelled,
         AgentError,
         AgentOffline,
@@ -64,6 +65,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Account",
     "AccountStatus",
+    "AgentBusy",
     "AgentCancelled",
     "AgentError",
     "AgentOffline",

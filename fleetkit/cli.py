@@ -17,6 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from math import inf
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -59,10 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         # Whoever read the table has enough of it (`| head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 0
+    except OSError as error:
+        _forget_output()
+        _say(f"fleetkit: the output cannot be written: {error.strerror or error}.")
+        return 1
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _forget_output() -> None:
+    """Keep the interpreter from trying to write the rest when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def command_parser() -> argparse.ArgumentParser:
@@ -95,7 +105,7 @@ def command_parser() -> argparse.ArgumentParser:
     trades = commands.add_parser("trades", help="closed trades of a fleet, newest exit first")
     _add_common(trades)
     trades.add_argument("accounts", type=int, nargs="*", help="account numbers; all if none")
-    trades.add_argument("--days", type=float, default=None, help="how many days back (30)")
+    trades.add_argument("--days", type=_days, default=None, help="how many days back (30)")
     trades.set_defaults(run=_trades)
     return parser
 
@@ -110,9 +120,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
         choices=FORMATS,
-        default="table",
+        default=None,
         help="table (the columns that fit the screen), or csv, json, parquet with all of them; "
-        "text in CSV that a spreadsheet would take for a formula gets a ' before it",
+        "without it the ending of --output decides; text in CSV that a spreadsheet would take "
+        "for a formula gets a ' before it",
     )
     command.add_argument("--output", type=Path, default=None, help="a file instead of the screen")
 
@@ -121,6 +132,14 @@ def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= MOST_ACCOUNTS:
         msg = f"from 1 to {MOST_ACCOUNTS:,}"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def _days(text: str) -> float:
+    number = float(text)
+    if not 0 < number < inf:
+        msg = "a number above 0"
         raise argparse.ArgumentTypeError(msg)
     return number
 
@@ -155,7 +174,15 @@ def _with_reasons(call: Callable[[], DataFrame]) -> tuple[DataFrame, Mapping[int
 
 def _write(frame: DataFrame, options: argparse.Namespace, shown: Sequence[str]) -> None:
     width = _screen_columns() if options.output is None else None
-    write_table(frame, options.format, options.output, importance=shown, width=width)
+    write_table(frame, _format(options), options.output, importance=shown, width=width)
+
+
+def _format(options: argparse.Namespace) -> str:
+    """The format asked for, or the one that the file's name promises."""
+    if options.format is not None:
+        return str(options.format)
+    ending = options.output.suffix.lower().removeprefix(".") if options.output else ""
+    return ending if ending in FORMATS else "table"
 
 
 def _screen_columns() -> int:

@@ -7,6 +7,7 @@ The tree (a test redraws it from the classes)::
 
     FleetkitError
     ├── AgentError
+    │   ├── AgentBusy
     │   ├── AgentCancelled
     │   ├── AgentOffline
     │   ├── AgentRefused
@@ -42,6 +43,16 @@ if TYPE_CHECKING:
 
 class FleetkitError(Exception):
     """Base of every error that fleetkit raises on purpose."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Without this, errors with keyword arguments do not come back from another process.
+        return _rebuilt, (type(self), self.args), self.__dict__
+
+
+def _rebuilt(kind: type[FleetkitError], arguments: tuple[object, ...]) -> FleetkitError:
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error
 
 
 class ConfigError(FleetkitError, ValueError):
@@ -222,6 +233,10 @@ class SuspectReply(AgentError):
 
 class BreakerOpen(AgentError):
     """The agent failed too often just now; it is left alone for a while."""
+
+
+class AgentBusy(AgentError):
+    """The call waited its whole deadline behind others to the same agent; it was never sent."""
 
 
 class AgentCancelled(AgentError):

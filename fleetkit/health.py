@@ -35,6 +35,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     took_s: float
     recoverable: bool = True  # False where a reconnect could not help: unreachable, refused
+    timed_out: bool = False  # somebody waited, however short the deadline was
 
 
 class Disconnected(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class Health(msgspec.Struct, frozen=True):
     open_until: float = 0.0
     times_opened: int = 0
     recovering: bool = False
+    in_doubt: bool = False  # while recovering, until an answer shows the terminal connected
     recoveries: int = 0
     recoveries_failed: int = 0
     recover_not_before: float = 0.0
@@ -90,11 +92,12 @@ def step(
     """Return the next state and what to do about it."""
     match event:
         case Succeeded():
-            return _replace(_alive(health), disconnects=0, recoveries_failed=0), None
+            well = _alive(health)
+            return _replace(well, disconnects=0, recoveries_failed=0, in_doubt=False), None
         case Answered():
             return _alive(health), None
-        case Failed(took_s, recoverable):
-            failed = _opened(health, took_s, now, breaker)
+        case Failed(took_s, recoverable, timed_out):
+            failed = _opened(health, timed_out or took_s >= SLOW_S, now, breaker)
             in_a_row = failed.failures if recoverable else 0
             return _maybe_recover(failed, in_a_row, now, recovery)
         case Disconnected():
@@ -102,7 +105,8 @@ def step(
             return _maybe_recover(answered, answered.disconnects, now, recovery)
         case RecoveryRefused():
             later = now + recovery.backoff_s
-            return _replace(health, recovering=False, recover_not_before=later), None
+            refused = _replace(health, recovering=False, in_doubt=False, recover_not_before=later)
+            return refused, None
         case RecoveryEnded(succeeded):
             return _after_recovery(health, succeeded, now, recovery), None
 
@@ -117,9 +121,9 @@ def _alive(health: Health) -> Health:
     )
 
 
-def _opened(health: Health, took_s: float, now: float, policy: BreakerPolicy) -> Health:
+def _opened(health: Health, was_slow: bool, now: float, policy: BreakerPolicy) -> Health:
     """Count a failure; enough slow ones in a row, or one while half open, open the breaker."""
-    slow = health.slow_failures + (took_s >= SLOW_S)
+    slow = health.slow_failures + was_slow
     failed = _replace(health, failures=health.failures + 1, slow_failures=slow, disconnects=0)
     tried_again = health.breaker is Breaker.OPEN
     if slow < policy.failures and not tried_again:
@@ -144,7 +148,7 @@ def _maybe_recover(
     )
     if not due:
         return health, None
-    return _replace(health, recovering=True), Command.RECOVER
+    return _replace(health, recovering=True, in_doubt=True), Command.RECOVER
 
 
 def _after_recovery(health: Health, succeeded: bool, now: float, policy: RecoveryPolicy) -> Health:
@@ -153,6 +157,7 @@ def _after_recovery(health: Health, succeeded: bool, now: float, policy: Recover
     return _replace(
         health,
         recovering=False,
+        in_doubt=False,
         recoveries=health.recoveries + 1,
         recoveries_failed=failed,
         recover_not_before=now + wait_s,

@@ -73,7 +73,7 @@ class FleetState:
             trades=AccountCache[str, TradesValue](count, trades_ttl_s, clock),
             agents=AccountCache[str, AgentStatus](count, ttl_s, clock),
         )
-        contexts = TlsContexts()
+        contexts = TlsContexts(config.source)
         self.gateways: dict[str, Gateway] = {}
         for agent in config.agents:
             http = AgentHttp(

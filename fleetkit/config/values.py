@@ -101,7 +101,7 @@ def kind_of(value: object) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A sentence that offers the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return f" Did you mean {str(near[0])!r}?" if near else ""
 
 
 def read_table(value: object, known: Iterable[str], place: Place) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from fleetkit.cache import Entry, Flight
 from fleetkit.errors import (
+    AgentBusy,
     AgentCancelled,
     AgentError,
     AgentOffline,
@@ -55,6 +56,6 @@ def status_of(error: AgentError) -> AccountStatus:
         return AccountStatus.DISCONNECTED
     if isinstance(error, AgentOffline):
         return AccountStatus.OFFLINE
-    if isinstance(error, AgentTimeout):
+    if isinstance(error, (AgentBusy, AgentTimeout)):
         return AccountStatus.TIMEOUT
     return AccountStatus.ERROR

@@ -9,6 +9,7 @@ its terminal in trouble counts against its health.
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,7 @@ from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, FleetConfig
 from fleetkit.contract import Call
 from fleetkit.errors import (
+    AgentBusy,
     AgentCancelled,
     AgentError,
     AgentOffline,
@@ -88,7 +90,7 @@ class Link:
     def refusal(self) -> AgentError | None:
         """Why the agent must not be asked just now, if so: report instead of waiting."""
         now = self._clock.elapsed()
-        if self.health.recovering:
+        if self.health.in_doubt:
             message = f"{self.name}'s terminal is being reconnected; last: {self.last_error}"
         elif not health.admits(self.health, now):
             rest_s = self.health.open_until - now
@@ -135,7 +137,7 @@ class Link:
 
     def _decode(self, call: Call[Any], reply: Reply, decode: Callable[[bytes], Any]) -> Any:
         try:
-            return decode(reply.body)
+            return decode(reply.body.removeprefix(codecs.BOM_UTF8))
         except FrameError as error:
             raise self.contract_error(str(error), error.json_path, call) from None
         except msgspec.ValidationError as error:
@@ -176,7 +178,7 @@ class Link:
 
     def _note_failure(self, error: AgentError, took_s: float, call: Call[Any]) -> None:
         self.last_error = str(error)
-        if isinstance(error, AgentCancelled):
+        if isinstance(error, (AgentBusy, AgentCancelled)):
             pass  # our own doing; says nothing of the agent
         elif _is_answer(error):
             self._set_status(AgentStatus.ONLINE)
@@ -184,7 +186,8 @@ class Link:
         else:
             self._set_status(_agent_status(error))
             recoverable = not isinstance(error, AgentOffline) and call is not contract.REFRESH
-            self.note(health.Failed(took_s, recoverable))
+            timed_out = isinstance(error, AgentTimeout)
+            self.note(health.Failed(took_s, recoverable, timed_out))
         if self._bus.is_watched:
             self._bus.publish(events.RefreshFailed(self.name, self.account, call.name, str(error)))
 

@@ -6,6 +6,7 @@ inside a flight, which several callers share and any of them may leave.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil
 from sqlite3 import Connection
@@ -196,6 +197,10 @@ class Gateway:
         await self._check_identity(wire.account_number)
         positions = self._adopt_positions(wire.positions, account)
         self._guard.saw(position.ticket for position in positions)
+        if self._guard.lacks_balance:
+            # Asked for now: once the list is empty, it is too late for a balance from before.
+            with suppress(AgentError):
+                await landed(self.read_account(), self.name)
         return positions
 
     def _adopt_positions(

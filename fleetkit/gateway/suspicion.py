@@ -39,10 +39,15 @@ class EmptyGuard:
         """The tickets of the last non-empty answer."""
         return self._tickets
 
+    @property
+    def lacks_balance(self) -> bool:
+        """Whether positions are open and no balance is known to compare a later one with."""
+        return bool(self._tickets) and self._balance is None
+
     def read_balance(self, balance: float, has_open_position: bool | None) -> None:
         """The account was read."""
         self._read = balance
-        if has_open_position and self._tickets:
+        if has_open_position is not False and self._tickets:
             self._balance = balance
 
     def saw(self, tickets: Iterable[int]) -> None:

@@ -18,7 +18,7 @@ import msgspec
 from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, PoolLimits, Timeouts
 from fleetkit.contract import Call
-from fleetkit.errors import AgentCancelled, AgentError, AgentTimeout
+from fleetkit.errors import AgentBusy, AgentCancelled, AgentError, AgentTimeout
 from fleetkit.http.body import decompressed, read_body
 from fleetkit.http.failures import BROKEN, FOREIGN, in_our_words, refused
 from fleetkit.http.lane import Lane, Priority
@@ -94,7 +94,7 @@ class AgentHttp:
         }
         self._pool = ConnectionPool(
             self._origin,
-            ssl_context=contexts.get(agent.ca_file, http2) if secure else None,
+            ssl_context=contexts.get(agent.ca_file, http2, agent.name) if secure else None,
             http1=agent.http2 is not Http2.H2C,
             http2=http2,
             keep_alive_s=limits.keep_alive_s,
@@ -140,7 +140,7 @@ class AgentHttp:
 
         Raises
         ------
-        AgentCancelled, AgentOffline, AgentRefused, AgentTimeout, ConnectionBroken
+        AgentBusy, AgentCancelled, AgentOffline, AgentRefused, AgentTimeout, ConnectionBroken
             Each with the agent's name and a sentence.
         ContractError, NotSupported
             The body cannot be read; the route does not exist.
@@ -148,17 +148,19 @@ class AgentHttp:
         request = self._request(call, query, symbol)
         deadline = asyncio.timeout(deadline_s)
         failure: AgentError
+        has_turn = False
         try:
             async with deadline:
                 self._under_way.add(deadline)
                 await self.lane.acquire(priority)
+                has_turn = True
                 try:
                     return await self._exchange(call, request)
                 finally:
                     self.lane.release()
         except TimeoutError:
             called_back = deadline not in self._under_way
-            failure = self._cancelled() if called_back else self._late(call, deadline_s)
+            failure = self._cancelled() if called_back else self._late(call, deadline_s, has_turn)
         except FOREIGN as error:
             failure = in_our_words(error, call, self.agent, self.account)
         finally:
@@ -166,7 +168,13 @@ class AgentHttp:
         # Raised out here, it does not drag along a foreign traceback whose locals are headers.
         raise failure
 
-    def _late(self, call: Call[Any], deadline_s: float) -> AgentTimeout:
+    def _late(self, call: Call[Any], deadline_s: float, has_turn: bool) -> AgentError:
+        if not has_turn:
+            message = (
+                f"{self.agent.name} was busy with other calls for {deadline_s:g} s; "
+                f"{call.path} was not sent."
+            )
+            return AgentBusy(message, agent=self.agent.name, account=self.account)
         message = f"{self.agent.name} did not answer {call.path} within {deadline_s:g} s."
         return AgentTimeout(message, agent=self.agent.name, account=self.account)
 

@@ -15,15 +15,22 @@ from fleetkit.errors import ConfigError
 
 
 class TlsContexts:
-    """One context for each pair of trust anchor and HTTP version."""
+    """One context for each pair of trust anchor and HTTP version.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    source
+        Where the configuration came from, for the error about a bad file.
+    """
+
+    def __init__(self, source: str | None = None) -> None:
+        self._source = source
         self._made: dict[tuple[Path | None, bool], ssl.SSLContext] = {}
 
     def __repr__(self) -> str:
         return f"<TlsContexts {len(self._made)} made>"
 
-    def get(self, ca_file: Path | None, http2: bool) -> ssl.SSLContext:
+    def get(self, ca_file: Path | None, http2: bool, agent: str | None = None) -> ssl.SSLContext:
         """Return the shared context, made on first use.
 
         Raises
@@ -33,18 +40,20 @@ class TlsContexts:
         """
         key = (ca_file, http2)
         if key not in self._made:
-            self._made[key] = httpx.create_ssl_context() if ca_file is None else _trusting(ca_file)
+            self._made[key] = (
+                httpx.create_ssl_context() if ca_file is None else self._trusting(ca_file, agent)
+            )
         return self._made[key]
 
-
-def _trusting(ca_file: Path) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or type(error).__name__
-    raise ConfigError(
-        f"The certificates in this file cannot be read ({reason}).",
-        key="ca_file",
-        found=str(ca_file),
-        allowed="a PEM file of certificates",
-    )
+    def _trusting(self, ca_file: Path, agent: str | None) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=str(ca_file))
+        except (OSError, ssl.SSLError) as error:
+            reason = error.strerror or type(error).__name__
+        raise ConfigError(
+            f"The certificates in this file cannot be read ({reason}).",
+            file=self._source,
+            key="ca_file" if agent is None else f"{agent}.ca_file",
+            found=str(ca_file),
+            allowed="a PEM file of certificates",
+        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -139,7 +140,9 @@ class _Child:
             timer.cancel()
             timer.join()
         if not line.endswith(b"\n"):
-            raise DemoError(f"The demo fleet did not answer within {timeout_s:g} s.{self._tail()}")
+            ended = self._process.wait() != -signal.SIGKILL
+            what = "ended by itself" if ended else f"did not answer within {timeout_s:g} s"
+            raise DemoError(f"The demo fleet {what}.{self._tail()}")
         return line
 
     def _tail(self) -> str:

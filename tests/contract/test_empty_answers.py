@@ -193,3 +193,21 @@ def test_an_empty_history_of_a_quiet_month_is_accepted(agent, connect, clock):
     assert len(fleet.trades(days=30)) == 1
     agent.trades = []
     assert fleet.trades(days=5, refresh=True).empty
+
+
+def test_positions_alone_are_enough_to_believe_a_close(connect, agent, clock):
+    """No account was read before: the balance is asked for while positions are open."""
+    fleet = connect([agent.config()], clock=clock)
+    assert len(fleet.positions()) == 2
+    agent.positions = agent.positions[:1]
+    clock.advance(5)
+    assert len(fleet.positions()) == 1
+    clock.advance(5)
+    agent.positions = []
+    agent.account = {**agent.account, "balance": 1033.0, "has_open_position": False}
+    with pytest.raises(fk.PartialResult):
+        fleet.positions()
+    clock.advance(5)
+    assert fleet.positions().empty
+    fleet.positions()
+    assert agent.count("/trade-history") == 0

@@ -267,3 +267,34 @@ def test_a_small_jump_is_the_clock_being_adjusted(serve, connect, clock):
     clock.sleep_through(30)
     assert fleet.accounts()["source"].tolist() == ["cache"] * 3
     assert agents.count() == 3
+
+
+def test_a_call_that_never_left_the_queue_says_nothing_of_the_agent(serve, connect, threads):
+    """A long history holds the lane: rows say so, and no terminal is made to reconnect."""
+    agents = serve(1)
+    fleet = connect(agents.configured(), timeouts=SHORT, recovery=fk.RecoveryPolicy())
+    fleet.accounts()
+    hold = agents[0].hold("/trade-history")
+    history = threads.submit(fleet.trades)
+    hold.wait()
+    for _ in range(3):
+        row = fleet.accounts(refresh=True).loc[agents[0].number]
+        assert (row["status"], row["source"]) == ("timeout", "stale")
+        assert "busy with other calls" in row["error"]
+    hold.release()
+    history.result()
+    assert fleet.accounts(refresh=True)["status"].tolist() == ["connected"]
+    assert fleet.agents()[["failures", "recoveries"]].to_numpy().tolist() == [[0, 0]]
+    assert agents[0].count("/refresh") == 0
+
+
+def test_short_deadlines_open_the_breaker_too(serve, connect):
+    """Three timeouts, and the fourth call answers at once."""
+    agents = serve(1)
+    agents[0].hang("/accounts")
+    fleet = connect(agents.configured(), timeouts=SHORT)
+    for _ in range(3):
+        fleet.accounts()
+    assert fleet.agents()["breaker"].tolist() == ["open"]
+    assert "left alone" in fleet.accounts()["error"].iloc[0]
+    assert agents[0].count("/accounts") == 3

@@ -141,7 +141,7 @@ def test_many_missing_accounts_are_not_all_told(capfd, monkeypatch) -> None:
     [
         (["accounts", "--fleet", "no-such.toml"], "no-such.toml: The file cannot be read"),
         (["trades", "7999999"], "7999999"),
-        (["trades", "--days", "-1"], "`days`"),
+        (["trades", "--days", "1", "7999999"], "7999999"),
         (["accounts", "--output", "/no/such/folder/file"], "cannot be written"),
     ],
 )
@@ -333,3 +333,22 @@ def test_demo_says_what_it_lacks(environment, tmp_path: Path) -> None:
     assert answer.stderr == (
         "fleetkit: The demo fleet needs uvicorn: pip install 'fleetkit[demo]'.\n"
     )
+
+
+@pytest.mark.parametrize("days", ["-1", "0", "nan", "inf", "many"])
+def test_days_that_make_no_sense_are_a_mistake_in_the_command_line(capfd, days) -> None:
+    """Exit status 2, and the option is named."""
+    with pytest.raises(SystemExit) as caught:
+        main(["trades", "--days", days])
+    assert caught.value.code == 2
+    assert "--days" in capfd.readouterr().err
+
+
+def test_the_ending_of_the_file_decides_the_format(agents, tmp_path) -> None:
+    """Whoever writes accounts.parquet wants Parquet; --format wins."""
+    assert main(["accounts", "--output", str(tmp_path / "a.parquet")]) == 0
+    assert (tmp_path / "a.parquet").read_bytes()[:4] == b"PAR1"
+    assert main(["accounts", "--output", str(tmp_path / "a.CSV")]) == 0
+    assert (tmp_path / "a.CSV").read_text().startswith("account,")
+    assert main(["accounts", "--format", "json", "--output", str(tmp_path / "b.csv")]) == 0
+    assert (tmp_path / "b.csv").read_text().startswith("[")

@@ -97,3 +97,22 @@ def test_plain_errors_survive_a_trip_to_another_process():
     """Those without fields of their own."""
     for kind in (errors.FleetClosed, errors.UsageError, errors.StoreError):
         assert str(pickle.loads(pickle.dumps(kind("It broke.")))) == "It broke."
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.PartialResult("1 missing", frame=pd.DataFrame({"a": [1]}), reasons={7: "gone"}),
+        errors.NotSupported("too old", agent="a", status_code=404, account=7),
+        errors.ContractError("wrong", agent="a", json_path="$.x"),
+        errors.ConfigError("wrong", file="f", key="k", found=1, allowed="2"),
+        errors.UnknownAccount("who", account=7),
+        errors.AgentBusy("queued", agent="a"),
+    ],
+)
+def test_an_error_comes_back_from_another_process(error):
+    """Pools pickle what their workers raise."""
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert back.__dict__.keys() == error.__dict__.keys()

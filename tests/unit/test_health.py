@@ -155,3 +155,19 @@ def test_whatever_happens_the_state_stays_sane(history):
         if isinstance(event, Succeeded):
             assert admits(health, now)
             assert (health.failures, health.disconnects) == (0, 0)
+
+
+def test_an_answer_ends_the_doubt_while_a_recovery_runs():
+    """What was seen connected is asked again, though its reconnect is not over."""
+    health, commands = after(Disconnected(), Disconnected())
+    assert (commands, health.in_doubt) == ([Command.RECOVER], True)
+    assert after(Answered(), health=health)[0].in_doubt
+    well = after(Succeeded(), health=health)[0]
+    assert (well.recovering, well.in_doubt) == (True, False)
+    assert not after(RecoveryEnded(False), health=health)[0].in_doubt
+
+
+def test_timeouts_open_the_breaker_however_short_the_deadline():
+    """Somebody waited: that is what the breaker is for."""
+    events = [Failed(0.2, True, True)] * BREAKER.failures
+    assert after(*events)[0].breaker is Breaker.OPEN
