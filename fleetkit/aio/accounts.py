@@ -162,4 +162,5 @@ def _publish(fleet: FleetState, reading: Reading) -> None:
         version=cache.version,
         store_stamp=fleet.store_stamp,
         labels=tuple(fleet.label_of(row.account) for row in reading.rows),
+        accounts=tuple(row.account for row in reading.rows),
     )

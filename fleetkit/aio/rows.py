@@ -30,12 +30,13 @@ class Snapshot(msgspec.Struct, frozen=True):
     version: int
     store_stamp: object
     labels: tuple[Label, ...]
+    accounts: tuple[int, ...]
 
     def relabelled(
         self, frame: DataFrame, labels: tuple[Label, ...], store_stamp: object
     ) -> Snapshot:
         """The same figures under other labels."""
-        return Snapshot(frame, self.stamps, self.valid_until, self.version, store_stamp, labels)
+        return msgspec.structs.replace(self, frame=frame, labels=labels, store_stamp=store_stamp)
 
     def serve(self, now: float) -> DataFrame:
         """A copy with the ages of this moment."""

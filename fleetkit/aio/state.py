@@ -197,7 +197,9 @@ class FleetState:
             Every agent has said whose it is, and none is this one's.
         """
         self.check_open()
-        if all(gateway.account is not None for gateway in self.gateways.values()):
+        if self.bindings.agent_of(account) is None and all(
+            gateway.account is not None for gateway in self.gateways.values()
+        ):
             self._agent_of(account)
         setter = {"phase": set_phase, "vs_group": set_vs_group}[field]
         await self.write_labels(lambda connection: setter(connection, account, text))
@@ -207,8 +209,7 @@ class FleetState:
         """Show new labels in what is published, and tell who listens."""
         before = self.snapshot
         if before is not None and before.version == self.caches.accounts.version:
-            numbers = before.frame.index.to_numpy()
-            labels = tuple(self.label_of(int(number)) for number in numbers)
+            labels = tuple(map(self.label_of, before.accounts))
             frame = frames.with_labels(before.frame, before.labels, labels)
             self.snapshot = before.relabelled(frame, labels, self.store_stamp)
         for account in accounts:

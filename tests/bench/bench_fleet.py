@@ -201,17 +201,18 @@ def test_accounts_from_cache(benchmark, table, filled_fleet, accounts) -> None:
     def read() -> None:
         assert fleet.accounts()["source"].iloc[0] == "cache"
 
+    calls = 20  # an analyst's core is warm; one call among other work would time the caches
     pair = in_turn(
         benchmark,
-        lambda: fleet.accounts(),
-        lambda: pd.DataFrame(records),
-        200 if accounts < 100 else 30,
+        lambda: [fleet.accounts() for _ in range(calls)],
+        lambda: [pd.DataFrame(records) for _ in range(calls)],
+        50 if accounts < 100 else 5,
     )
     read()
     table.add(
         f"`accounts()` from cache, {accounts:,} accounts",
-        milliseconds(pair.ours_s),
-        f"a frame from dicts {milliseconds(pair.theirs_s)}",
+        milliseconds(pair.ours_s / calls),
+        f"a frame from dicts {milliseconds(pair.theirs_s / calls)}",
         f"{pair.times_faster:.0f} × faster",
         "≤ 0.2 ms" if accounts < 100 else "≤ 1 ms",
     )
@@ -268,7 +269,8 @@ def test_label_to_next_frame(benchmark, table, fleet_of) -> None:
     assert all(shown)
     table.add(
         "label change to the next frame",
-        milliseconds(benchmark.stats.stats.median),
+        f"{milliseconds(benchmark.stats.stats.median)}, "
+        f"best {milliseconds(benchmark.stats.stats.min)}",
         "–",
         "0 requests",
         "≤ 1 ms",

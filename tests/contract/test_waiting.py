@@ -206,7 +206,8 @@ def test_cancelling_one_caller_leaves_the_other_its_answer(serve, connect):
 
     cancelled, frame = asyncio.run(scenario())
     assert cancelled
-    assert frame["source"].tolist() == ["live", "live"]
+    # The first agent may have answered before the second caller asked.
+    assert frame["source"].tolist() in (["live", "live"], ["cache", "live"])
     assert agents.counts() == {"/accounts": 2}
 
 
