@@ -7,12 +7,12 @@ The tree (a test redraws it from the classes)::
 
     FleetkitError
     ├── AgentError
-    │   ├── AgentBusy
     │   ├── AgentCancelled
     │   ├── AgentOffline
     │   ├── AgentRefused
     │   │   └── NotSupported
     │   ├── AgentTimeout
+    │   │   └── AgentBusy
     │   ├── BreakerOpen
     │   ├── ConnectionBroken
     │   ├── ContractError
@@ -179,6 +179,10 @@ class AgentTimeout(AgentError):
     """The agent did not answer within the deadline."""
 
 
+class AgentBusy(AgentTimeout):
+    """The call waited its whole deadline behind others to the same agent; it was never sent."""
+
+
 class ConnectionBroken(AgentError):
     """The connection broke in the middle of a call."""
 
@@ -233,10 +237,6 @@ class SuspectReply(AgentError):
 
 class BreakerOpen(AgentError):
     """The agent failed too often just now; it is left alone for a while."""
-
-
-class AgentBusy(AgentError):
-    """The call waited its whole deadline behind others to the same agent; it was never sent."""
 
 
 class AgentCancelled(AgentError):

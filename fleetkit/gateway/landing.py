@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from fleetkit.cache import Entry, Flight
 from fleetkit.errors import (
-    AgentBusy,
     AgentCancelled,
     AgentError,
     AgentOffline,
@@ -56,6 +55,6 @@ def status_of(error: AgentError) -> AccountStatus:
         return AccountStatus.DISCONNECTED
     if isinstance(error, AgentOffline):
         return AccountStatus.OFFLINE
-    if isinstance(error, (AgentBusy, AgentTimeout)):
+    if isinstance(error, AgentTimeout):
         return AccountStatus.TIMEOUT
     return AccountStatus.ERROR

@@ -11,7 +11,7 @@ import fleetkit as fk
 from tests.support.agents import until
 
 FLEET = 69
-SHORT = fk.Timeouts(read_deadline_s=0.3)
+SHORT = fk.Timeouts(read_deadline_s=0.6)  # real time: a busy machine must fit into it
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_cold_stuck_agent_is_waited_for_until_its_deadline(serve, connect):
     row = frame.loc[agents[4].number]
     assert (row["status"], row["source"]) == ("timeout", "none")
     assert row[["balance", "equity", "profit", "age_s"]].isna().all()
-    assert "did not answer /accounts within 0.3 s" in row["error"]
+    assert "did not answer /accounts within 0.6 s" in row["error"]
     others = [agent.account["balance"] for agent in agents if agent is not agents[4]]
     assert frame["balance"].sum() == sum(others)
     assert frame["balance"].count() == 68
