@@ -1,4 +1,4 @@
-"""The `fleetkit` command: demo, accounts, trades.
+"""The `fleetkit` command: demo, accounts, trades, doctor.
 
 Why: a first look without a notebook, and one-off tables for other programs. An
 entry point: it may import everything. The trap: standard output carries the table
@@ -39,6 +39,11 @@ TRADES_SHOWN: Final = (
     "account", "symbol", "side", "volume", "exit_time", "net", "source", "pips", "age_s",
     "entry_time", "duration", "entry_price", "exit_price", "profit", "swap", "commission", "fee",
     "position_id", "comment",
+)  # fmt: skip
+DOCTOR_SHOWN: Final = (
+    "agent", "account", "status", "terminal", "layer", "http_version", "latency_ms",
+    "clock_skew_s", "binding", "breaker", "advice", "handshakes", "requests", "lane_wait_ms",
+    "stops_unit", "margin_mode", "tls_expires", "time_zone", "last_error",
 )  # fmt: skip
 PIPE_COLUMNS: Final = 120  # where neither a terminal nor COLUMNS says how wide a line may be
 REASONS_SHOWN: Final = 10
@@ -107,6 +112,16 @@ def command_parser() -> argparse.ArgumentParser:
     trades.add_argument("accounts", type=int, nargs="*", help="account numbers; all if none")
     trades.add_argument("--days", type=_days, default=None, help="how many days back (30)")
     trades.set_defaults(run=_trades)
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="ask every agent how it is, and say what to do",
+        description="Ask every agent two questions, how it is and whose it is, and say what to "
+        "do and what is missing before its account may be traded. Exit status 3 if there is "
+        "something to do.",
+    )
+    _add_common(doctor)
+    doctor.set_defaults(run=_doctor)
     return parser
 
 
@@ -165,6 +180,26 @@ def _trades(options: argparse.Namespace) -> int:
     return _missing(reasons)
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    with connect(options.fleet) as fleet:
+        frame = fleet.doctor()
+    _write(frame, options, DOCTOR_SHOWN)
+    ill = frame["advice"].dropna()
+    for sentence in frame.attrs["notebook"]:
+        _say(f"fleetkit: {sentence}")
+    for agent, advice in list(ill.items())[:REASONS_SHOWN]:
+        _say(f"fleetkit: {agent}: {advice}")
+    _say_more(len(ill) - REASONS_SHOWN)
+    for needs, agents in frame["trading_needs"].dropna().groupby(frame["trading_needs"]):
+        _say(f"fleetkit: before trading, {_named(list(agents.index))}: {needs}")
+    return 3 if len(ill) else 0
+
+
+def _named(agents: Sequence[str]) -> str:
+    first = ", ".join(agents[:3])
+    return first if len(agents) <= 3 else f"{first} and {len(agents) - 3:,} more"
+
+
 def _with_reasons(call: Callable[[], DataFrame]) -> tuple[DataFrame, Mapping[int | str, str]]:
     try:
         return call(), {}
@@ -192,10 +227,13 @@ def _screen_columns() -> int:
 def _missing(reasons: Mapping[int | str, str]) -> int:
     for name, sentence in list(reasons.items())[:REASONS_SHOWN]:
         _say(f"fleetkit: {name} is missing or stale: {sentence}")
-    more = len(reasons) - REASONS_SHOWN
+    _say_more(len(reasons) - REASONS_SHOWN)
+    return 3 if reasons else 0
+
+
+def _say_more(more: int) -> None:
     if more > 0:
         _say(f"fleetkit: … and {more:,} more.")
-    return 3 if reasons else 0
 
 
 def _demo(options: argparse.Namespace) -> int:

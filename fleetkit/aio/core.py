@@ -21,7 +21,7 @@ from fleetkit.aio.state import JUMP_S, FleetState
 from fleetkit.aio.wholeness import partial, patience, whole, with_zones
 from fleetkit.clock import Clock
 from fleetkit.config import FleetConfig
-from fleetkit.doctor import examine
+from fleetkit.doctor import examine, notebook_advice
 from fleetkit.errors import AgentCancelled, AgentError, UnknownAccount, UsageError
 from fleetkit.frames import DataFrame
 from fleetkit.model import Account, Quote
@@ -284,17 +284,34 @@ class AsyncFleet(FleetState):
         return frame
 
     async def doctor(self) -> DataFrame:
-        """Ask every agent how it is, and say what to do.
+        """Ask every agent how it is and whose it is, and say what to do.
 
         Returns
         -------
         pandas.DataFrame
-            Indexed by ``agent``: reachability, status, terminal, HTTP version, latency,
-            clock skew, time zone and whether it is configured or assumed, binding,
-            breaker, last error, advice.
+            Indexed by ``agent``. ``reachable``, ``status``, ``terminal`` (what ``/health``
+            says of it), ``layer`` (base or extended) and its ``capabilities``;
+            ``http_version`` as really spoken, ``handshakes`` and ``requests`` since
+            `connect`, ``latency_ms`` of this ``/health``, ``lane_wait_ms`` (the longest of
+            the last 256 calls); ``clock_skew_s`` (the agent's clock minus ours) with
+            ``clock_evidence``, ``time_zone`` and whether it is configured or assumed;
+            ``binding``, ``stops_unit`` and ``margin_mode`` with their sources, ``breaker``,
+            ``tls_expires`` (UTC), ``last_error``; ``trading_needs``, what is missing before
+            its account may be traded, and ``advice``, the first thing to do, both missing
+            where there is nothing. ``attrs["notebook"]`` has a sentence for each package of
+            the notebook server in this environment that is older than known to be safe.
+
+        Examples
+        --------
+        >>> import fleetkit as fk
+        >>> with fk.demo(accounts=3, seed=7) as fleet:
+        ...     fleet.doctor()["layer"].tolist()
+        ['base', 'base', 'base']
         """
         self.check_open()
-        return frames.doctor_frame(await examine(list(self.gateways.values()), self.clock))
+        frame = frames.doctor_frame(await examine(list(self.gateways.values()), self.clock))
+        frame.attrs["notebook"] = notebook_advice()
+        return frame
 
     async def labels(self) -> DataFrame:
         """Phase and group of every labelled account; makes no request."""
