@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from fleetkit import contract
 from fleetkit.contract import AccountWire, Capability, HealthWire
-from fleetkit.errors import AgentRefused, NotSupported, WrongAccount
+from fleetkit.errors import AgentError, AgentRefused, NotSupported, WrongAccount
 from fleetkit.gateway.adopt import adopt_capabilities, has_figures
 from fleetkit.gateway.link import Link
 from fleetkit.model import Capabilities
@@ -52,11 +52,6 @@ class Advertised:
         """Whether the agent said it over the connection that the next call goes over."""
         return self._said_over is not None and self._said_over == self._link.http.next_connection
 
-    @property
-    def said_just_now(self) -> bool:
-        """Whether it said it over the connection that its last answer came over."""
-        return self._said_over is not None and self._said_over == self._link.last_connection
-
     async def ask(self) -> Capabilities:
         """Ask ``GET /health``, whatever is known.
 
@@ -90,6 +85,20 @@ class Advertised:
         if self.known is not None and self.is_confirmed:
             return self.known
         return await self.ask()
+
+    async def vouches_for(self, connection: int | None) -> bool:
+        """Whether an extended agent answers over a connection: one that never hides an error.
+
+        A base agent is not asked. Another process behind a new connection is.
+        """
+        if self.known is None or self.known.api is None:
+            return False
+        if self._said_over != connection:
+            try:
+                await self.ask()
+            except AgentError:
+                return False
+        return self.known.api is not None and self._said_over == connection
 
     async def require(self, capability: Capability, need: str) -> None:
         """Raise `NotSupported` unless the agent has a capability; ask where that is not sure."""
