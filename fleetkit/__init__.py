@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RecoveryPolicy,
         Timeouts,
     )
+    from fleetkit.contract import Capability
     from fleetkit.demo_fleet import DemoFleet, demo
     from fleetkit.errors import (
         AgentBusy,
@@ -54,9 +55,13 @@ if TYPE_CHECKING:
         Binding,
         Breaker,
         CacheStats,
+        Capabilities,
         Quote,
         Side,
         Source,
+        StopsUnit,
+        Symbol,
+        TradeMode,
     )
     from fleetkit.nested import allow_nested_asyncio
 
@@ -79,6 +84,8 @@ __all__ = [
     "BreakerPolicy",
     "CachePolicy",
     "CacheStats",
+    "Capabilities",
+    "Capability",
     "ConfigError",
     "ConnectionBroken",
     "ContractError",
@@ -98,10 +105,13 @@ __all__ = [
     "RecoveryPolicy",
     "Side",
     "Source",
+    "StopsUnit",
     "StoreError",
     "SuspectReply",
+    "Symbol",
     "TerminalDisconnected",
     "Timeouts",
+    "TradeMode",
     "UnknownAccount",
     "UsageError",
     "WrongAccount",
@@ -115,6 +125,7 @@ __all__ = [
 
 _HOMES = {
     "config": ("BreakerPolicy", "CachePolicy", "PoolLimits", "RecoveryPolicy", "Timeouts"),
+    "contract": ("Capability",),
     "demo_fleet": ("DemoFleet", "demo"),
     "fleet": ("AioFleet", "Fleet", "connect"),
     "model": (
@@ -124,9 +135,13 @@ _HOMES = {
         "Binding",
         "Breaker",
         "CacheStats",
+        "Capabilities",
         "Quote",
         "Side",
         "Source",
+        "StopsUnit",
+        "Symbol",
+        "TradeMode",
     ),
     "nested": ("allow_nested_asyncio",),
 }

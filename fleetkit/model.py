@@ -81,6 +81,16 @@ class StopsUnit(StrEnum):
     PIPS = "pips"
 
 
+class TradeMode(StrEnum):
+    """What may be done with a symbol."""
+
+    DISABLED = "disabled"
+    LONG_ONLY = "long_only"
+    SHORT_ONLY = "short_only"
+    CLOSE_ONLY = "close_only"
+    FULL = "full"
+
+
 class Http2(StrEnum):
     """Which HTTP version to speak to an agent."""
 
@@ -97,6 +107,27 @@ class Label(msgspec.Struct, frozen=True):
 
     phase: str = DEFAULT_PHASE
     vs_group: str = ""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What one agent says it can do beyond the base layer; the base layer is nothing of it.
+
+    ``names`` are words of `Capability`, and words that this version does not know yet.
+    ``account`` is the account that the agent says it serves.
+    """
+
+    api: str | None = None
+    names: frozenset[str] = frozenset()
+    stops_unit: StopsUnit | None = None
+    server_utc_offset_s: float | None = None
+    account: int | None = None
+
+    def has(self, capability: str) -> bool:
+        """Whether the agent has a capability."""
+        return capability in self.names
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(self.names)) or "base"
 
 
 class AccountReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -120,6 +151,10 @@ class AccountReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initial_balance: float | None = None
     days_operating: int | None = None
     has_open_position: bool | None = None
+    margin_mode: MarginMode | None = None
+    trade_allowed: bool | None = None
+    company: str | None = None
+    login_ok: bool | None = None
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,6 +242,36 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
         return record_html(self)
 
 
+class Symbol(msgspec.Struct, frozen=True, kw_only=True):
+    """How one symbol is traded on one account.
+
+    Volumes in lots; ``stops_level_points`` is the least distance of a stop from the
+    price; ``tick_value`` is what one ``tick_size`` of one lot is worth, in account
+    currency; ``filling_mode`` is MetaTrader's sum of flags, 1 fill or kill and
+    2 immediate or cancel.
+    """
+
+    account: int
+    symbol: str
+    digits: int
+    point: float
+    volume_min: float
+    volume_max: float
+    volume_step: float
+    stops_level_points: int | None = None
+    contract_size: float | None = None
+    tick_size: float | None = None
+    tick_value: float | None = None
+    trade_mode: TradeMode | None = None
+    currency_profit: str | None = None
+    filling_mode: int | None = None
+
+    def _repr_html_(self) -> str:
+        from fleetkit.html import record_html
+
+        return record_html(self)
+
+
 class CacheStats(msgspec.Struct, frozen=True, kw_only=True):
     """How well the cache did since `connect`.
 
@@ -244,7 +309,7 @@ class AgentInfo(msgspec.Struct, frozen=True, kw_only=True):
     account: int | None = None
     binding: Binding = Binding.UNKNOWN
     status: AgentStatus = AgentStatus.UNKNOWN
-    capabilities: str = "base"
+    capabilities: str | None = None  # "base", or the sorted names; None before it is known
     http_version: str | None = None
     breaker: Breaker = Breaker.CLOSED
     failures: int = 0

@@ -14,21 +14,22 @@ from typing import Literal
 from fleetkit import frames
 from fleetkit.aio.accounts import read_accounts
 from fleetkit.aio.cache_view import AsyncCache
+from fleetkit.aio.history import HistoryCalls
 from fleetkit.aio.label_files import read_labels
-from fleetkit.aio.parts import collect, positions_parts, trades_parts
-from fleetkit.aio.selection import Accounts, Since, account_number, account_numbers, span_start
-from fleetkit.aio.state import JUMP_S, FleetState
+from fleetkit.aio.parts import collect, positions_parts
+from fleetkit.aio.selection import Accounts, account_number, account_numbers, symbol_name
+from fleetkit.aio.state import JUMP_S
 from fleetkit.aio.wholeness import partial, patience, whole, with_zones
 from fleetkit.clock import Clock
 from fleetkit.config import FleetConfig
 from fleetkit.doctor import examine, notebook_advice
-from fleetkit.errors import AgentCancelled, AgentError, UnknownAccount, UsageError
+from fleetkit.errors import AgentCancelled, AgentError, UnknownAccount
 from fleetkit.frames import DataFrame
-from fleetkit.model import Account, Quote
+from fleetkit.model import Account, Quote, Symbol
 from fleetkit.store import Store, load_labels
 
 
-class AsyncFleet(FleetState):
+class AsyncFleet(HistoryCalls):
     """A fleet of accounts, each behind its agent."""
 
     def __init__(self, config: FleetConfig, store: Store, clock: Clock) -> None:
@@ -143,65 +144,8 @@ class AsyncFleet(FleetState):
             refresh=refresh,
         )
         frame = frames.positions_frame(positions_parts(collected, self.clock))
-        return whole(with_zones(frame, collected), collected.reasons, strict=strict)
-
-    async def trades(
-        self,
-        accounts: Accounts = None,
-        days: float | None = None,
-        since: Since = None,
-        refresh: bool = False,
-        strict: bool = True,
-    ) -> DataFrame:
-        """Closed trades of one account, several, or all; newest exit first.
-
-        Parameters
-        ----------
-        accounts
-            A number, several, or ``None`` for all.
-        days
-            How many days back, by exit time; 30 unless told otherwise.
-        since
-            A datetime, date or ISO text instead (UTC unless it says).
-        refresh
-            Ask again even if the cached history is fresh.
-        strict
-            As in `positions`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Range index; ``entry_time`` and ``exit_time`` in UTC, ``duration``,
-            ``volume`` in lots, money in account currency, ``net`` = profit + swap +
-            commission + fee, where a part that the agent does not tell counts as 0.
-
-        Raises
-        ------
-        PartialResult, UnknownAccount, UsageError
-
-        Examples
-        --------
-        >>> import fleetkit as fk
-        >>> with fk.demo(accounts=3, seed=7) as fleet:
-        ...     trades = fleet.trades(days=90)
-        ...     trades["exit_time"].is_monotonic_decreasing
-        True
-        """
-        start = span_start(days, since, self.clock.now())
-        gateways = await self.gateways_for(account_numbers(accounts))
-        self.notice_jump()
-        collected = await collect(
-            gateways,
-            self.caches.trades,
-            lambda gateway: gateway.read_trades(start),
-            lambda value: value.asked_since <= start,
-            refresh=refresh,
-        )
-        self.snapshot = None  # residuals may be known now
-        parts = trades_parts(collected, start, self.clock)
-        frame = with_zones(frames.trades_frame(parts), collected)
-        frame.attrs["ambiguous_times"] = sum(part.block.ambiguous for part in parts)
-        return whole(frame, collected.reasons, strict=strict)
+        naive = [found.entry.value.is_naive for found in collected.found]
+        return whole(with_zones(frame, collected, naive), collected.reasons, strict=strict)
 
     async def agents(self) -> DataFrame:
         """Every agent and what is known of it; makes no request.
@@ -209,9 +153,10 @@ class AsyncFleet(FleetState):
         Returns
         -------
         pandas.DataFrame
-            Indexed by ``agent``. Latencies in milliseconds over the last 256 calls,
-            ``connections`` counts handshakes, ``clock_skew_s`` is the agent machine's
-            clock minus ours.
+            Indexed by ``agent``. ``capabilities`` is ``base`` or the names of what the
+            agent can do beyond, missing before anything is known of it. Latencies in
+            milliseconds over the last 256 calls, ``connections`` counts handshakes,
+            ``clock_skew_s`` is the agent machine's clock minus ours.
         """
         self.check_open()
         return frames.agents_frame([gateway.info() for gateway in self.gateways.values()])
@@ -230,11 +175,31 @@ class AsyncFleet(FleetState):
             The agent does not know the symbol.
         AgentError, UnknownAccount
         """
-        if not isinstance(symbol, str) or not symbol.strip():
-            msg = f"A symbol is text such as 'EURUSD', not {symbol!r:.60}."
-            raise UsageError(msg)
+        name = symbol_name(symbol)
         (gateway,) = await self.gateways_for([account_number(account)])
-        return await gateway.quote(symbol.strip())
+        return await gateway.quote(name)
+
+    async def symbol(self, account: int, symbol: str) -> Symbol:
+        """How a symbol is traded on one account: digits, volumes, stops level, tick value.
+
+        Raises
+        ------
+        NotSupported
+            The agent speaks the base layer only.
+        AgentRefused
+            The agent does not know the symbol.
+        AgentError, UnknownAccount
+
+        Examples
+        --------
+        >>> import fleetkit as fk
+        >>> with fk.demo(accounts=1, seed=7, layer="extended") as fleet:
+        ...     fleet.symbol(7100001, "EURUSD").digits
+        5
+        """
+        name = symbol_name(symbol)
+        (gateway,) = await self.gateways_for([account_number(account)])
+        return await gateway.symbol(name)
 
     async def refresh(self, accounts: Accounts = None) -> DataFrame:
         """Read accounts again, waiting for each until its deadline, breaker or not.
@@ -309,7 +274,9 @@ class AsyncFleet(FleetState):
         ['base', 'base', 'base']
         """
         self.check_open()
-        frame = frames.doctor_frame(await examine(list(self.gateways.values()), self.clock))
+        gateways, store = list(self.gateways.values()), self.store
+        found = await examine(gateways, self.clock, is_network_fs=store.is_network_fs)
+        frame = frames.doctor_frame(found)
         frame.attrs["notebook"] = notebook_advice()
         return frame
 

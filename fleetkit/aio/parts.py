@@ -1,4 +1,4 @@
-"""Reading positions and trades of many accounts, and saying what is missing.
+"""Reading positions, trades and deals of many accounts, and saying what is missing.
 
 May import `gateway`, `cache`, `frames` and below. The trap: an account that
 failed is either missing or stale, and always named; it is never simply absent.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -17,9 +17,9 @@ from fleetkit.aio.rows import nameless
 from fleetkit.cache import AccountCache, Entry, Flight
 from fleetkit.clock import Clock
 from fleetkit.errors import AgentError
-from fleetkit.frames import PositionsPart, TradesPart
-from fleetkit.gateway import Gateway, outcome
-from fleetkit.model import Position, Source
+from fleetkit.frames import DealsPart, PositionsPart, TradesPart
+from fleetkit.gateway import DealsValue, Gateway, PositionsValue, TradesValue, outcome
+from fleetkit.model import Source
 
 Value = TypeVar("Value")
 
@@ -98,15 +98,13 @@ def _gathered(
     return Collected(found, reasons)
 
 
-def positions_parts(
-    collected: Collected[tuple[Position, ...]], clock: Clock
-) -> list[PositionsPart]:
+def positions_parts(collected: Collected[PositionsValue], clock: Clock) -> list[PositionsPart]:
     """The parts of a positions frame."""
     now = clock.elapsed()
     return [
         PositionsPart(
             account=found.account,
-            rows=found.entry.value,
+            rows=found.entry.value.positions,
             as_of=found.entry.as_of,
             age_s=max(now - found.entry.stamp, 0.0),
             source=found.source,
@@ -115,11 +113,28 @@ def positions_parts(
     ]
 
 
-def trades_parts(collected: Collected[Any], since: datetime, clock: Clock) -> list[TradesPart]:
+def trades_parts(
+    collected: Collected[TradesValue], since: datetime, clock: Clock
+) -> list[TradesPart]:
     """The parts of a trades frame, each cut to the span that was asked for."""
     now = clock.elapsed()
     return [
         TradesPart(
+            account=found.account,
+            block=found.entry.value.block.since(since),
+            as_of=found.entry.as_of,
+            age_s=max(now - found.entry.stamp, 0.0),
+            source=found.source,
+        )
+        for found in collected.found
+    ]
+
+
+def deals_parts(collected: Collected[DealsValue], since: datetime, clock: Clock) -> list[DealsPart]:
+    """The parts of a deals frame, each cut to the span that was asked for."""
+    now = clock.elapsed()
+    return [
+        DealsPart(
             account=found.account,
             block=found.entry.value.block.since(since),
             as_of=found.entry.as_of,

@@ -50,6 +50,20 @@ def account_numbers(accounts: Accounts) -> list[int] | None:
     return list(dict.fromkeys(account_number(given) for given in accounts))
 
 
+def symbol_name(symbol: object) -> str:
+    """Read the name of a symbol.
+
+    Raises
+    ------
+    UsageError
+        For anything but text.
+    """
+    if not isinstance(symbol, str) or not symbol.strip():
+        msg = f"A symbol is text such as 'EURUSD', not {symbol!r:.60}."
+        raise UsageError(msg)
+    return symbol.strip()
+
+
 def real_number(given: object) -> float:
     """The number somebody gave, NumPy's included; NaN where it is none."""
     if isinstance(given, bool) or not isinstance(given, Real):

@@ -20,9 +20,17 @@ from fleetkit.cache import AccountCache
 from fleetkit.clock import Clock
 from fleetkit.config import FleetConfig
 from fleetkit.errors import FleetClosed, UnknownAccount
-from fleetkit.gateway import Bindings, Caches, Gateway, TradesValue, landed
+from fleetkit.gateway import (
+    Bindings,
+    Caches,
+    DealsValue,
+    Gateway,
+    PositionsValue,
+    TradesValue,
+    landed,
+)
 from fleetkit.http import AgentHttp, TlsContexts
-from fleetkit.model import AccountReading, AgentStatus, CacheStats, Label, Position
+from fleetkit.model import AccountReading, AgentStatus, CacheStats, Label
 from fleetkit.store import Store, all_bindings, all_labels, set_phase, set_vs_group
 
 JUMP_S = 30.0  # a clock that jumped this far: the machine slept, nothing is fresh
@@ -69,8 +77,9 @@ class FleetState:
         trades_ttl_s = policy.trades_ttl_s if ttl_s else 0.0
         self.caches = Caches(
             accounts=AccountCache[str, AccountReading](count, ttl_s, clock),
-            positions=AccountCache[str, tuple[Position, ...]](count, positions_ttl_s, clock),
+            positions=AccountCache[str, PositionsValue](count, positions_ttl_s, clock),
             trades=AccountCache[str, TradesValue](count, trades_ttl_s, clock),
+            deals=AccountCache[str, DealsValue](count, trades_ttl_s, clock),
             agents=AccountCache[str, AgentStatus](count, ttl_s, clock),
         )
         contexts = TlsContexts(config.source)
@@ -158,8 +167,7 @@ class FleetState:
         self.caches.agents.clear()
 
     def _figures(self) -> tuple[AccountCache[str, Any], ...]:
-        caches = self.caches
-        return (caches.accounts, caches.positions, caches.trades)
+        return self.caches.of_figures
 
     def notice_jump(self) -> None:
         """Mark everything stale after the machine slept or its clock was set."""

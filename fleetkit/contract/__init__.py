@@ -60,7 +60,7 @@ from fleetkit.contract.extended import (
     OrderStatusWire,
     SymbolWire,
 )
-from fleetkit.contract.pieces import PIECE_BYTES, decode_history_in_pieces
+from fleetkit.contract.pieces import PIECE_BYTES, BaseTradeWire, decode_history_in_pieces
 from fleetkit.contract.trading import (
     DONE,
     REFUSED,
@@ -98,6 +98,7 @@ __all__ = [
     "TRADE_HISTORY",
     "AccountWire",
     "AccountsWire",
+    "BaseTradeWire",
     "Call",
     "Capability",
     "CloseRequest",

@@ -10,12 +10,12 @@ body must be decoded; it may never succeed with another reading of the body.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import msgspec
 
-from fleetkit.contract.base import TRADE_HISTORY, TradeHistoryWire, TradeWire
+from fleetkit.contract.base import TRADE_HISTORY, Number, TradeHistoryWire, TradeWire
 
 PIECE_BYTES: Final = 2**19  # of a trade history: what is decoded from it fits a processor's cache
 
@@ -24,9 +24,35 @@ _seam = re.compile(rb"\}[ \t\n\r]*,[ \t\n\r]*\{")
 _decode_trades = msgspec.json.Decoder(list[TradeWire]).decode
 
 
+class BaseTradeWire(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """A closed trade with nothing in it but what base agents tell.
+
+    What decodes into this has nothing more to be read: asking a hundred thousand
+    trades for their swap takes longer than finding out like this that none has one.
+    """
+
+    symbol: str
+    side: str
+    lot: float
+    profit: float
+    entry_time: str
+    exit_time: str
+    entry_price: float
+    exit_price: float
+    position_id: Number | None = None
+    pips: float | None = None
+    commission: float | None = None
+    tp_money: Any = None  # always null, and never read
+    sl_money: Any = None
+
+
+_decode_base_trades = msgspec.json.Decoder(list[BaseTradeWire]).decode
+Trades = list[TradeWire] | list[BaseTradeWire]
+
+
 def decode_history_in_pieces(
     body: bytes, piece_bytes: int = PIECE_BYTES
-) -> tuple[TradeHistoryWire, Iterator[list[TradeWire]]]:
+) -> tuple[TradeHistoryWire, Iterator[Trades]]:
     """Decode a trade history a few trades at a time, each while its memory is warm.
 
     Where to cut is guessed from the bytes, and a wrong guess cannot pass. The body
@@ -41,7 +67,7 @@ def decode_history_in_pieces(
     -------
     TradeHistoryWire
         With no trades.
-    iterator of list of TradeWire
+    iterator of list of TradeWire or of BaseTradeWire
         The trades. Decodes, and fails, as it is read.
 
     Raises
@@ -58,10 +84,18 @@ def decode_history_in_pieces(
     return TRADE_HISTORY.decode(header), _pieces(body, start, end, piece_bytes)
 
 
-def _pieces(body: bytes, start: int, end: int, piece_bytes: int) -> Iterator[list[TradeWire]]:
+def _pieces(body: bytes, start: int, end: int, piece_bytes: int) -> Iterator[Trades]:
     view = memoryview(body)
+    decode: Callable[[bytes], Trades] = _decode_base_trades
     while start < end:
         seam = _seam.search(body, start + piece_bytes, end)
         cut = seam.start() + 1 if seam else end
-        yield _decode_trades(b"".join((b"[", view[start:cut], b"]")))
+        piece = b"".join((b"[", view[start:cut], b"]"))
+        try:
+            trades = decode(piece)
+        except msgspec.ValidationError:
+            decode = _decode_trades  # more fields than the base has, or a mistake
+            trades = decode(piece)
+        yield trades
+        del trades  # its memory is to be used again for the next piece
         start = seam.end() - 1 if seam else end

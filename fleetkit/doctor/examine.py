@@ -38,11 +38,16 @@ CERTIFICATE_SOON_DAYS: Final = 14
 HEALTHY: Final = "healthy"
 
 
-async def examine(gateways: Sequence[Gateway], clock: Clock) -> list[Diagnosis]:
-    """Examine every agent at once, and judge when all have answered."""
+async def examine(
+    gateways: Sequence[Gateway], clock: Clock, *, is_network_fs: bool | None = None
+) -> list[Diagnosis]:
+    """Examine every agent at once, and judge when all have answered.
+
+    ``is_network_fs`` is whether the store lies where its locks cannot be trusted.
+    """
     findings = await asyncio.gather(*(_ask(gateway, clock) for gateway in gateways))
     return [
-        _diagnosis(gateway, finding, clock)
+        _diagnosis(gateway, finding, clock, is_network_fs)
         for gateway, finding in zip(gateways, findings, strict=True)
     ]
 
@@ -85,7 +90,9 @@ async def _ask(gateway: Gateway, clock: Clock) -> Finding:
     return Finding(None if wire is None else wire.status, latency_s, known, reading, error)
 
 
-def _diagnosis(gateway: Gateway, finding: Finding, clock: Clock) -> Diagnosis:
+def _diagnosis(
+    gateway: Gateway, finding: Finding, clock: Clock, is_network_fs: bool | None
+) -> Diagnosis:
     agent, http, info = gateway.agent, gateway.link.http, gateway.info()
     stops = stops_unit(agent, gateway.capabilities)
     margin = margin_mode(agent, finding.reading)
@@ -97,7 +104,7 @@ def _diagnosis(gateway: Gateway, finding: Finding, clock: Clock) -> Diagnosis:
         stops=stops,
         margin=margin,
         reading=finding.reading,
-        is_network_fs=gateway.store_is_network_fs,
+        is_network_fs=is_network_fs,
     )
     error = finding.error
     return Diagnosis(

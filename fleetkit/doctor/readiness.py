@@ -57,25 +57,26 @@ def trading_needs(
     is_network_fs: bool | None,
 ) -> list[str]:
     """A sentence for each thing that is missing, the most urgent first; empty when ready."""
-    needs = []
-    if not healthy or reading is None:
-        needs.append("Its terminal must answer and be connected.")
-    if binding not in (Binding.CONFIGURED, Binding.CONFIRMED):
-        needs.append("Set `account` for it, or read it once more, so that its account is sure.")
-    if margin.word is None:
-        needs.append('Set `margin_mode` to "hedging" or "netting".')
-    if margin.conflict:
-        needs.append("`margin_mode` is configured, and the agent says the other: correct it.")
-    if stops.conflict:
-        needs.append("`stops_unit` is configured, and the agent says the other: correct it.")
-    if reading is not None and reading.trade_allowed is False:
-        needs.append("Its terminal does not allow trading: switch algorithmic trading on there.")
-    if reading is not None and reading.login_ok is False:
-        needs.append("Its terminal is not logged in.")
-    if breaker is not Breaker.CLOSED:
-        needs.append("It was left alone after failures: fleet.refresh(account) tries it.")
-    if is_network_fs:
-        needs.append("The store lies on a network file system: set FLEETKIT_HOME to a local disk.")
-    if stops.word is None:
-        needs.append('For orders with stops: set `stops_unit` to "price" or "pips".')
-    return needs
+    sure = binding in (Binding.CONFIGURED, Binding.CONFIRMED)
+    other = "is configured, and the agent says the other: correct it."
+    forbidden = reading is not None and reading.trade_allowed is False
+    logged_out = reading is not None and reading.login_ok is False
+    missing = (
+        (not healthy or reading is None, "Its terminal must answer and be connected."),
+        (not sure, "Set `account` for it, or read it once more, so that its account is sure."),
+        (margin.word is None, 'Set `margin_mode` to "hedging" or "netting".'),
+        (margin.conflict, f"`margin_mode` {other}"),
+        (stops.conflict, f"`stops_unit` {other}"),
+        (forbidden, "Its terminal does not allow trading: switch algorithmic trading on there."),
+        (logged_out, "Its terminal is not logged in."),
+        (
+            breaker is not Breaker.CLOSED,
+            "It was left alone after failures: fleet.refresh(account) tries it.",
+        ),
+        (
+            bool(is_network_fs),
+            "The store lies on a network file system: set FLEETKIT_HOME to a local disk.",
+        ),
+        (stops.word is None, 'For orders with stops: set `stops_unit` to "price" or "pips".'),
+    )
+    return [sentence for is_missing, sentence in missing if is_missing]

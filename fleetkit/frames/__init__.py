@@ -9,6 +9,7 @@ zero, and an array inside a frame that was handed out is never used twice.
 from pandas import DataFrame
 
 from fleetkit.frames.block import FrameError, TradeBlock
+from fleetkit.frames.deals import DealBlock, DealsPart, deals_frame, decode_deals
 from fleetkit.frames.decode import decode_history
 from fleetkit.frames.rows import (
     PositionsPart,
@@ -24,6 +25,7 @@ from fleetkit.frames.rows import (
 from fleetkit.frames.schema import (
     ACCOUNTS,
     AGENTS,
+    DEALS,
     DOCTOR,
     LABELS,
     POSITIONS,
@@ -38,6 +40,7 @@ from fleetkit.frames.trades import TradesPart, trades_frame
 __all__ = [
     "ACCOUNTS",
     "AGENTS",
+    "DEALS",
     "DOCTOR",
     "LABELS",
     "POSITIONS",
@@ -45,6 +48,8 @@ __all__ = [
     "TRADES",
     "Column",
     "DataFrame",
+    "DealBlock",
+    "DealsPart",
     "FrameError",
     "PositionsPart",
     "Schema",
@@ -52,6 +57,8 @@ __all__ = [
     "TradesPart",
     "accounts_frame",
     "agents_frame",
+    "deals_frame",
+    "decode_deals",
     "decode_history",
     "doctor_frame",
     "labels_frame",

@@ -2,19 +2,16 @@
 
 Why: a million cached trades as Python objects are a gigabyte; as columns they
 are a tenth of it, cannot be changed, and become a frame without a loop.
-May import `instants`, `contract`, `model`, pyarrow, numpy. The trap: a trade
-without a position id may be told from another only by all that is known of it.
+May import `columns`, `instants`, `merging`, `contract`, `model`, pyarrow, numpy.
+The trap: a trade without a position id may be told from another only by all that is
+known of it, and of one closed in parts all rows have the same position id.
 """
 
 from __future__ import annotations
 
-import math
-import struct
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -23,21 +20,22 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 import pyarrow.compute as pc  # type: ignore[import-untyped]  # pyarrow ships no types
 
-from fleetkit.contract import TradeWire
+from fleetkit.contract import BaseTradeWire, TradeWire
+from fleetkit.frames.columns import SYMBOL, TIME, floats, joined, money, nullable, packed, texts
 from fleetkit.frames.instants import FrameError, parse_instants
+from fleetkit.frames.merging import each_once, merged, newest_first
 from fleetkit.model import Side
 
 __all__ = ["FrameError", "TradeBlock"]
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
 _SCHEMA: Final = pa.schema(
     [
         ("position_id", pa.int64()),
-        ("symbol", pa.dictionary(pa.int32(), pa.string())),
+        ("symbol", SYMBOL),
         ("side", pa.int8()),  # place in the enum `Side`
         ("volume", pa.float64()),
-        ("entry_time", _TIME),
-        ("exit_time", _TIME),
+        ("entry_time", TIME),
+        ("exit_time", TIME),
         ("entry_price", pa.float64()),
         ("exit_price", pa.float64()),
         ("pips", pa.float64()),
@@ -48,12 +46,16 @@ _SCHEMA: Final = pa.schema(
         ("comment", pa.string()),
         ("order_id", pa.string()),
         ("ambiguous", pa.bool_()),
+        ("naive", pa.bool_()),  # a time of it had no offset
+        ("per_deal", pa.bool_()),  # a row per closing deal, as extended agents tell it
     ]
 )
 _PIECE: Final = 2048  # trades read at a time: few enough to stay in the processor's cache
 _TEXTS: Final = ("symbol", "side", "entry_time", "exit_time")
+_FIGURES: Final = ("volume", "entry_price", "exit_price", "pips", "profit", "commission")
+_FLOAT_BYTES: Final = 8
 _NO_NUMBER: Final = -1  # while a column is read: agents' numbers are 0 or more, and no float is NaN
-_IDENTITY: Final = tuple(name for name in _SCHEMA.names if name != "ambiguous")
+_NET: Final = ("profit", "swap", "commission", "fee")
 _SIDES: Final = pa.array([side.value for side in Side])  # in the order of their codes
 
 
@@ -79,7 +81,7 @@ class TradeBlock:
         ----------
         trades
             As decoded; a trade that is listed twice, with its position id and
-            all else equal, counts once.
+            all else equal, counts once, unless each row says that it is a closing deal.
         time_zone
             Whose wall clock the times without an offset are; ``None`` takes
             them for UTC.
@@ -95,7 +97,9 @@ class TradeBlock:
 
     @classmethod
     def from_pieces(
-        cls, pieces: Iterable[Sequence[TradeWire]], time_zone: ZoneInfo | None
+        cls,
+        pieces: Iterable[Sequence[TradeWire] | Sequence[BaseTradeWire]],
+        time_zone: ZoneInfo | None,
     ) -> TradeBlock:
         """Adopt an agent's trades, which come a piece at a time.
 
@@ -105,7 +109,7 @@ class TradeBlock:
         read = list(map(_read, pieces))  # map, unlike a loop, holds on to no piece
         if not read:
             return cls.empty()
-        return cls(_newest_first(_each_once(_adopted(_columns(read), time_zone))))
+        return cls(newest_first(each_once(_adopted(_columns(read), time_zone))))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -125,6 +129,11 @@ class TradeBlock:
         return int(pc.sum(self.table["ambiguous"]).as_py() or 0)
 
     @property
+    def is_naive(self) -> bool:
+        """Whether any time in it had no offset."""
+        return bool(pc.any(self.table["naive"]).as_py())
+
+    @property
     def newest_exit(self) -> datetime | None:
         """When the last of the trades was closed."""
         found: datetime | None = self.table["exit_time"][0].as_py() if len(self) else None
@@ -137,11 +146,7 @@ class TradeBlock:
 
     def net(self) -> npt.NDArray[np.float64]:
         """Profit, swap, commission and fee of each trade; an unknown part counts as 0."""
-        net = np.zeros(len(self))
-        for part in (self.table[name] for name in ("profit", "swap", "commission", "fee")):
-            if part.null_count < len(part):
-                net += part.fill_null(0.0).to_numpy()
-        return net
+        return money(self.table, _NET)
 
     def net_total(self) -> float:
         """The sum of `net`; 0.0 for no trade."""
@@ -149,94 +154,107 @@ class TradeBlock:
 
     def since(self, moment: datetime) -> TradeBlock:
         """The trades closed at `moment`, which must be aware, or later."""
-        recent = pc.greater_equal(self.table["exit_time"], pa.scalar(moment, _TIME))
+        recent = pc.greater_equal(self.table["exit_time"], pa.scalar(moment, TIME))
         return TradeBlock(self.table.slice(0, int(pc.sum(recent).as_py() or 0)))
 
     def merge(self, older: TradeBlock) -> TradeBlock:
         """The trades of this reply and of an `older` one, each once.
 
         What this block says of a position replaces what the older one said of
-        it. A trade without a position id is the same only when all its columns
+        it; of one that is told by its closing deals, what it says of a deal. Deals
+        that are known stay when an agent tells less of their position than before.
+        A trade without a position id is the same only when all its columns
         are; as many equal ones are kept as the reply with the most of them has.
         """
-        if not len(older):
-            return self
-        ids = older.table["position_id"]
-        superseded = pc.and_(
-            pc.is_in(ids, value_set=self.table["position_id"].combine_chunks().drop_null()),
-            pc.is_valid(ids),
-        )
-        kept = older.table.filter(pc.invert(superseded))
-        kept = _without(kept, Counter(_identities(_nameless(self.table))))
-        return TradeBlock(_newest_first(_compact(pa.concat_tables([self.table, kept]))))
+        return TradeBlock(merged(self.table, older.table)) if len(older) else self
 
 
-def _read(trades: Sequence[TradeWire]) -> dict[str, Any]:
+def _read(trades: Sequence[TradeWire] | Sequence[BaseTradeWire]) -> dict[str, Any]:
     """The fields of a few trades as flat memory, which is all there is time for."""
     # One list per field, spelled out: a third of the time of an attrgetter.
-    return {
-        "position_id": _packed([trade.position_id for trade in trades], "q", _NO_NUMBER),
-        "symbol": _joined([trade.symbol for trade in trades]),
-        "side": _joined([trade.side for trade in trades]),
-        "volume": _packed([trade.lot for trade in trades]),
-        "entry_time": _joined([trade.entry_time for trade in trades]),
-        "exit_time": _joined([trade.exit_time for trade in trades]),
-        "entry_price": _packed([trade.entry_price for trade in trades]),
-        "exit_price": _packed([trade.exit_price for trade in trades]),
-        "pips": _packed([trade.pips for trade in trades]),
-        "profit": _packed([trade.profit for trade in trades]),
-        "commission": _packed([trade.commission for trade in trades]),
+    fields: dict[str, Any] = {
+        "position_id": packed([trade.position_id for trade in trades], "q", _NO_NUMBER),
+        "symbol": joined([trade.symbol for trade in trades]),
+        "side": joined([trade.side for trade in trades]),
+        "volume": packed([trade.lot for trade in trades]),
+        "entry_time": joined([trade.entry_time for trade in trades]),
+        "exit_time": joined([trade.exit_time for trade in trades]),
+        "entry_price": packed([trade.entry_price for trade in trades]),
+        "exit_price": packed([trade.exit_price for trade in trades]),
+        "pips": packed([trade.pips for trade in trades]),
+        "profit": packed([trade.profit for trade in trades]),
+        "commission": packed([trade.commission for trade in trades]),
     }
+    if trades and isinstance(trades[0], TradeWire):
+        fields |= _read_costs(cast(Sequence[TradeWire], trades))
+    return fields
 
 
-def _packed(values: list[Any], code: str = "d", unknown: float = math.nan) -> bytes:
-    layout = f"{len(values)}{code}"
-    try:
-        return struct.pack(layout, *values)
-    except struct.error:  # a None among them
-        return struct.pack(layout, *[unknown if value is None else value for value in values])
-
-
-def _joined(texts: list[str]) -> str | list[str]:
-    joined = "\n".join(texts)
-    # A text with a line break in it could not be told from two.
-    return joined if joined.count("\n") == len(texts) - 1 else texts
+def _read_costs(trades: Sequence[TradeWire]) -> dict[str, Any]:
+    """What only extended agents tell."""
+    closed = [trade.closed_volume for trade in trades]
+    return {
+        "volume": packed(
+            [
+                trade.lot if volume is None else volume
+                for trade, volume in zip(trades, closed, strict=True)
+            ]
+        ),
+        "swap": packed([trade.swap for trade in trades]),
+        "fee": packed([trade.fee for trade in trades]),
+        "comment": pa.array([trade.comment for trade in trades], pa.string()),
+        "order_id": pa.array([trade.order_id for trade in trades], pa.string()),
+        "per_deal": pa.array([volume is not None for volume in closed], pa.bool_()),
+    }
 
 
 def _columns(read: list[dict[str, Any]]) -> dict[str, pa.Array]:
     """What was read piece by piece, as one Arrow array per field."""
-    parts = {name: [piece[name] for piece in read] for name in read[0]}
-    ids = np.frombuffer(b"".join(parts.pop("position_id")), np.int64)
-    texts = {name: _texts(parts.pop(name)) for name in _TEXTS}
-    floats = {name: np.frombuffer(b"".join(parts[name])) for name in parts}
-    return (
-        {"position_id": _nullable(ids, ids == _NO_NUMBER)}
-        | texts
-        | {name: _nullable(values, np.isnan(values)) for name, values in floats.items()}
-    )
+    ids = np.frombuffer(b"".join(piece["position_id"] for piece in read), np.int64)
+    columns = {"position_id": nullable(ids, ids == _NO_NUMBER)}
+    columns |= {name: texts([piece[name] for piece in read]) for name in _TEXTS}
+    columns |= {name: floats([piece[name] for piece in read]) for name in _FIGURES}
+    if any("per_deal" in piece for piece in read):
+        columns |= _cost_columns(read)
+    return columns
 
 
-def _nullable(values: npt.NDArray[Any], unknown: npt.NDArray[np.bool_]) -> pa.Array:
-    return pa.array(values, mask=unknown if unknown.any() else None)
-
-
-def _texts(parts: list[str | list[str]]) -> pa.Array:
-    if all(isinstance(part, str) for part in parts):  # as good as always
-        return pc.split_pattern(pa.scalar("\n".join(cast(list[str], parts))), "\n").values
-    lists = [part.split("\n") if isinstance(part, str) else part for part in parts]
-    return pa.array(chain.from_iterable(lists), pa.string())
+def _cost_columns(read: list[dict[str, Any]]) -> dict[str, pa.Array]:
+    counts = [len(piece["volume"]) // _FLOAT_BYTES for piece in read]
+    unknown = [packed([None] * count) for count in counts]
+    costs = {
+        name: floats([piece.get(name, gap) for piece, gap in zip(read, unknown, strict=True)])
+        for name in ("swap", "fee")
+    }
+    for name in ("comment", "order_id"):
+        chunks = [
+            piece.get(name, pa.nulls(count, pa.string()))
+            for piece, count in zip(read, counts, strict=True)
+        ]
+        costs[name] = pa.chunked_array(chunks).combine_chunks()
+    flags = [
+        piece.get("per_deal", pa.array([False] * count, pa.bool_()))
+        for piece, count in zip(read, counts, strict=True)
+    ]
+    return costs | {"per_deal": pa.chunked_array(flags).combine_chunks()}
 
 
 def _adopted(columns: dict[str, pa.Array], time_zone: ZoneInfo | None) -> pa.Table:
     entry = parse_instants(columns["entry_time"], time_zone, "entry_time")
     exit_ = parse_instants(columns["exit_time"], time_zone, "exit_time")
-    adopted = columns | {
-        "symbol": columns["symbol"].dictionary_encode(),
-        "side": _side_codes(columns["side"]),
-        "entry_time": pa.array(entry.utc).cast(_TIME),
-        "exit_time": pa.array(exit_.utc).cast(_TIME),
-        "ambiguous": pa.array(entry.ambiguous | exit_.ambiguous),
-    }
+    no_deals = np.zeros(len(entry.utc), dtype=bool)
+    adopted = (
+        {"per_deal": pa.array(no_deals)}
+        | columns
+        | {
+            "symbol": columns["symbol"].dictionary_encode(),
+            "side": _side_codes(columns["side"]),
+            "entry_time": pa.array(entry.utc).cast(TIME),
+            "exit_time": pa.array(exit_.utc).cast(TIME),
+            "ambiguous": pa.array(entry.ambiguous | exit_.ambiguous),
+            "naive": pa.array(entry.naive | exit_.naive),
+        }
+    )
     trades = len(adopted["side"])
     return pa.Table.from_arrays(
         [
@@ -256,63 +274,3 @@ def _side_codes(words: pa.Array) -> pa.Array:
             json_path=f"$.trades[{at}].side",
         )
     return codes.cast(pa.int8())
-
-
-def _compact(table: pa.Table) -> pa.Table:
-    return table.unify_dictionaries().combine_chunks()
-
-
-def _newest_first(table: pa.Table) -> pa.Table:
-    exits = table["exit_time"].to_numpy().view("i8")
-    if (exits[:-1] >= exits[1:]).all():
-        return table  # as agents send it: nothing to do
-    return table.take(np.argsort(-exits, kind="stable"))
-
-
-def _nameless(table: pa.Table) -> pa.Table:
-    return table.filter(pc.is_null(table["position_id"]))
-
-
-def _identities(table: pa.Table) -> list[tuple[Any, ...]]:
-    """All that is known of each trade, as keys."""
-    plain = [
-        column.cast(pa.int64()) if column.type == _TIME else column
-        for column in (table[name] for name in _IDENTITY)
-    ]
-    return list(zip(*(column.to_pylist() for column in plain), strict=True))
-
-
-def _keep(table: pa.Table, wanted: Callable[[tuple[Any, ...]], bool]) -> pa.Table:
-    return table.filter(pa.array([wanted(key) for key in _identities(table)], pa.bool_()))
-
-
-def _without(table: pa.Table, present: Counter[tuple[Any, ...]]) -> pa.Table:
-    """`table` without the nameless trades that are `present` already, each as often as it is."""
-    if not present:
-        return table
-
-    def absent(key: tuple[Any, ...]) -> bool:
-        if key[0] is not None or not present[key]:
-            return True
-        present[key] -= 1
-        return False
-
-    return _keep(table, absent)
-
-
-def _each_once(table: pa.Table) -> pa.Table:
-    """`table` without repetitions of a trade whose position id says that it is the same."""
-    ids = table["position_id"].drop_null()
-    steps = np.diff(ids.to_numpy())
-    if (steps > 0).all() or (steps < 0).all() or len(pc.unique(ids)) == len(ids):
-        return table  # as good as always
-    seen: set[tuple[Any, ...]] = set()
-
-    def first(key: tuple[Any, ...]) -> bool:
-        if key[0] is None:
-            return True
-        known = key in seen
-        seen.add(key)
-        return not known
-
-    return _keep(table, first)

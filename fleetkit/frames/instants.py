@@ -7,6 +7,7 @@ no offset and is somebody's wall clock, which skips an hour and repeats another.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ _AWARE: Final = pa.timestamp("us", tz="UTC")
 _FIRST: Final = int(np.datetime64("0002-01-01", "us").astype("i8"))
 _LAST: Final = int(np.datetime64("9998-12-31", "us").astype("i8"))
 _OFFSET: Final = r"(Z|[+-]\d{2}(:?\d{2})?)$"
+_SHORTEST: Final = len("2026-02-01T09:30Z")  # an offset at the end of less could be a date's
 _HAS_CLOCK: Final = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}"  # so that a date's -01 is no offset
 _TOO_FINE: Final = r"(\.\d{6})\d+"
 
@@ -40,14 +42,17 @@ class FrameError(ValueError):
 
 
 class Instants(NamedTuple):
-    """Microseconds in UTC, and which of them a repeated local hour left open."""
+    """Microseconds in UTC, which a repeated local hour left open, which had no offset."""
 
     utc: npt.NDArray[np.datetime64]
     ambiguous: npt.NDArray[np.bool_]
+    naive: npt.NDArray[np.bool_]
 
 
-def parse_instants(texts: pa.Array, time_zone: ZoneInfo | None, field: str) -> Instants:
-    """Parse one field of all trades, an Arrow column of strings.
+def parse_instants(
+    texts: pa.Array, time_zone: ZoneInfo | None, field: str, rows: str = "trades"
+) -> Instants:
+    """Parse one field of all rows of an answer's list, an Arrow column of strings.
 
     A text with ``Z`` or an offset says itself when it was; one without is wall
     clock of `time_zone`. A local time that happened twice is taken as the
@@ -58,23 +63,35 @@ def parse_instants(texts: pa.Array, time_zone: ZoneInfo | None, field: str) -> I
     FrameError
         At the first text that is no time.
     """
+    # What the first one is the others are; to try in vain takes longer than to succeed.
+    stated = len(texts) > 0 and re.search(_OFFSET, texts[0].as_py()) is not None
     try:
-        return _localized(_times(texts, _NAIVE), time_zone)
-    except pa.ArrowInvalid:  # an offset, a finer fraction, or no time at all
-        return _parse_mixed(texts, time_zone, field)
+        return _stated(texts) if stated else _localized(_times(texts, _NAIVE), time_zone)
+    except pa.ArrowInvalid:  # both kinds, a finer fraction, or no time at all
+        return _parse_mixed(texts, time_zone, (rows, field))
 
 
-def _parse_mixed(column: pa.Array, time_zone: ZoneInfo | None, field: str) -> Instants:
+def _stated(texts: pa.Array) -> Instants:
+    """The times of an extended agent: every one with its offset."""
+    if pc.min(pc.binary_length(texts)).as_py() < _SHORTEST:
+        raise pa.ArrowInvalid("too short for a time with an offset")
+    utc = _times(texts, _AWARE).to_numpy(zero_copy_only=False)
+    no = np.zeros(len(utc), dtype=bool)
+    return Instants(utc, no, no)
+
+
+def _parse_mixed(column: pa.Array, time_zone: ZoneInfo | None, place: tuple[str, str]) -> Instants:
     tidy = pc.replace_substring_regex(column, _TOO_FINE, r"\1")
     aware = pc.and_(
         pc.match_substring_regex(tidy, _HAS_CLOCK), pc.match_substring_regex(tidy, _OFFSET)
     )
-    naive_part = _cast(tidy, pc.if_else(aware, None, tidy), _NAIVE, field)
-    aware_part = _cast(tidy, pc.if_else(aware, tidy, None), _AWARE, field)
+    naive_part = _cast(tidy, pc.if_else(aware, None, tidy), _NAIVE, place)
+    aware_part = _cast(tidy, pc.if_else(aware, tidy, None), _AWARE, place)
     local = _localized(naive_part.fill_null(0), time_zone)
     is_aware = aware.to_numpy(zero_copy_only=False)
     stated = aware_part.fill_null(0).to_numpy(zero_copy_only=False)
-    return Instants(np.where(is_aware, stated, local.utc), local.ambiguous & ~is_aware)
+    utc = np.where(is_aware, stated, local.utc)
+    return Instants(utc, local.ambiguous & ~is_aware, ~is_aware)
 
 
 def _times(texts: pa.Array, kind: pa.DataType) -> pa.Array:
@@ -86,14 +103,14 @@ def _times(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     return times
 
 
-def _cast(texts: pa.Array, some: pa.Array, kind: pa.DataType, field: str) -> pa.Array:
+def _cast(texts: pa.Array, some: pa.Array, kind: pa.DataType, place: tuple[str, str]) -> pa.Array:
     try:
         return _times(some, kind)
     except pa.ArrowInvalid:
-        at = _first_bad(some, kind)
+        at, (rows, field) = _first_bad(some, kind), place
         raise FrameError(
             f"{texts[at].as_py()[:40]!r} is no date and time.",
-            json_path=f"$.trades[{at}].{field}",
+            json_path=f"$.{rows}[{at}].{field}",
         ) from None
 
 
@@ -112,13 +129,13 @@ def _first_bad(texts: pa.Array, kind: pa.DataType) -> int:
 
 def _localized(naive: pa.Array, time_zone: ZoneInfo | None) -> Instants:
     wall = naive.to_numpy(zero_copy_only=False)
+    local = np.ones(len(wall), dtype=bool)
     if time_zone is None:
-        return Instants(wall, np.zeros(len(wall), dtype=bool))
+        return Instants(wall, ~local, local)
     # pandas rather than Arrow: it reads Python's zone data, which is there on every system.
     index = pd.DatetimeIndex(wall)
     marked = index.tz_localize(time_zone, ambiguous="NaT", nonexistent="shift_forward")
     ambiguous = np.asarray(marked.isna())
     if ambiguous.any():
-        first = np.ones(len(wall), dtype=bool)
-        marked = index.tz_localize(time_zone, ambiguous=first, nonexistent="shift_forward")
-    return Instants(np.asarray(marked.tz_convert(None), dtype="M8[us]"), ambiguous)
+        marked = index.tz_localize(time_zone, ambiguous=local, nonexistent="shift_forward")
+    return Instants(np.asarray(marked.tz_convert(None), dtype="M8[us]"), ambiguous, local)

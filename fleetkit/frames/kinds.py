@@ -1,14 +1,14 @@
 """The kinds of column a frame can have: a dtype, and how to fill it.
 
 Why: each dtype is spelled once, so that no row and many rows cannot differ.
-May import pandas, numpy, pyarrow and `model`. The trap: every array returned is
+May import pandas, numpy, pyarrow, `contract` and `model`. The trap: every array returned is
 new and writable; a view into shared memory would let one cell change another's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 from pandas.api.extensions import ExtensionDtype
 
+from fleetkit.contract import DealEntry, DealReason, DealType
 from fleetkit.model import AccountStatus, AgentStatus, Binding, Breaker, Side, Source
 
 
@@ -91,8 +92,17 @@ def coded(codes: npt.NDArray[np.int8], kind: Kind) -> Any:
 
 def words(values: type[StrEnum]) -> Kind:
     """A categorical whose categories are the enum's words, in their order, always all of them."""
-    dtype = pd.CategoricalDtype([str(word.value) for word in values])
-    codes: dict[Any, int] = {word: code for code, word in enumerate(values)} | {None: -1}
+    return _categorical([str(word.value) for word in values])
+
+
+def named(values: type[IntEnum]) -> Kind:
+    """A categorical of MetaTrader's words for its numbers, in lower case."""
+    return _categorical([word.name.lower() for word in values])
+
+
+def _categorical(names: list[str]) -> Kind:
+    dtype = pd.CategoricalDtype(names)
+    codes: dict[Any, int] = {name: code for code, name in enumerate(names)} | {None: -1}
 
     def fill(column: Sequence[Any]) -> Any:
         found = np.fromiter([codes[value] for value in column], np.int8, count=len(column))
@@ -113,5 +123,8 @@ ACCOUNT_STATUS: Final = words(AccountStatus)
 AGENT_STATUS: Final = words(AgentStatus)
 BINDING: Final = words(Binding)
 BREAKER: Final = words(Breaker)
+DEAL_ENTRY: Final = named(DealEntry)
+DEAL_REASON: Final = named(DealReason)
+DEAL_TYPE: Final = named(DealType)
 SIDE: Final = words(Side)
 SOURCE: Final = words(Source)

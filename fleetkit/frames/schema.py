@@ -18,6 +18,9 @@ from fleetkit.frames.kinds import (
     AGENT_STATUS,
     BINDING,
     BREAKER,
+    DEAL_ENTRY,
+    DEAL_REASON,
+    DEAL_TYPE,
     DURATION,
     FLAG,
     FLOAT,
@@ -168,6 +171,32 @@ TRADES: Final = Schema(
             "net": FLOAT,
             "comment": TEXT,
             "order_id": TEXT,
+            **_SEEN,
+        }
+    ),
+)
+
+DEALS: Final = Schema(
+    index=Column("deal", NUMBER),
+    columns=_columns(
+        {
+            "account": NUMBER,
+            "order": INTEGER,
+            "position_id": INTEGER,
+            "time": TIME,
+            "type": DEAL_TYPE,
+            "entry": DEAL_ENTRY,
+            "reason": DEAL_REASON,
+            "symbol": TEXT,
+            "volume": FLOAT,
+            "price": FLOAT,
+            "profit": FLOAT,
+            "swap": FLOAT,
+            "commission": FLOAT,
+            "fee": FLOAT,
+            "effect": FLOAT,
+            "magic": INTEGER,
+            "comment": TEXT,
             **_SEEN,
         }
     ),

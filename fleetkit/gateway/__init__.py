@@ -9,18 +9,16 @@ fact only after the account number in it is the one this agent is bound to.
 from fleetkit.gateway.adopt import adopt_time
 from fleetkit.gateway.bindings import Bindings, Verdict
 from fleetkit.gateway.landing import landed, outcome, status_of
-from fleetkit.gateway.session import (
-    Caches,
-    Failure,
-    Gateway,
-    TradesValue,
-)
+from fleetkit.gateway.session import Gateway
+from fleetkit.gateway.values import Caches, DealsValue, Failure, PositionsValue, TradesValue
 
 __all__ = [
     "Bindings",
     "Caches",
+    "DealsValue",
     "Failure",
     "Gateway",
+    "PositionsValue",
     "TradesValue",
     "Verdict",
     "adopt_time",

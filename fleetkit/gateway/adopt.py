@@ -8,9 +8,25 @@ configured zone it is only assumed to be UTC.
 from __future__ import annotations
 
 from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+from typing import Final, TypeVar
 
-from fleetkit.contract import AccountWire, PositionWire, QuoteWire
-from fleetkit.model import AccountReading, Position, Quote, Side
+from fleetkit.contract import AccountWire, HealthWire, PositionWire, QuoteWire, SymbolWire
+from fleetkit.model import (
+    AccountReading,
+    Capabilities,
+    MarginMode,
+    Position,
+    Quote,
+    Side,
+    StopsUnit,
+    Symbol,
+    TradeMode,
+)
+
+Word = TypeVar("Word", bound=StrEnum)
+
+TRADE_MODES: Final = tuple(TradeMode)  # in the order of MetaTrader's numbers, from 0
 
 
 def adopt_time(time: datetime | None, zone: tzinfo) -> datetime | None:
@@ -37,9 +53,46 @@ def adopt_account(wire: AccountWire) -> AccountReading:
         name=wire.account_name,
         holder=wire.account_holder,
         firm=wire.prop_firm,
+        server=wire.server,
+        currency=wire.currency,
+        leverage=wire.leverage,
+        credit=wire.credit,
+        equity=wire.equity,
+        profit=wire.profit,
+        margin=wire.margin,
+        margin_free=wire.margin_free,
+        margin_level=wire.margin_level,
         initial_balance=wire.initial_balance,
         days_operating=wire.days_operating,
         has_open_position=wire.has_open_position,
+        margin_mode=adopt_word(wire.margin_mode, MarginMode),
+        trade_allowed=wire.trade_allowed,
+        company=wire.company,
+        login_ok=wire.login_ok,
+    )
+
+
+def has_figures(wire: AccountWire) -> bool:
+    """Whether an account comes from an extended agent: it has more than base agents tell."""
+    return wire.margin_mode is not None or wire.equity is not None
+
+
+def adopt_word(text: str | None, words: type[Word]) -> Word | None:
+    """Read a word in any case; one that is not known is not known, and no error."""
+    found = "" if text is None else text.strip().lower()
+    return next((word for word in words if word == found), None)
+
+
+def adopt_capabilities(wire: HealthWire) -> Capabilities:
+    """Make what an agent can do; without an `api` it can do nothing beyond the base."""
+    if wire.api is None:
+        return Capabilities()
+    return Capabilities(
+        api=wire.api,
+        names=frozenset(wire.capabilities or ()),
+        stops_unit=adopt_word(wire.stops_unit, StopsUnit),
+        server_utc_offset_s=wire.server_utc_offset_s,
+        account=wire.account_number or None,  # 0 is a terminal without an account
     )
 
 
@@ -70,6 +123,9 @@ def adopt_position(wire: PositionWire, account: int, zone: tzinfo) -> Position:
         profit=wire.profit,
         swap=wire.swap,
         commission=wire.commission,
+        magic=wire.magic,
+        comment=wire.comment,
+        order_id=wire.order_id,
     )
 
 
@@ -83,4 +139,26 @@ def adopt_quote(wire: QuoteWire, account: int, zone: tzinfo) -> Quote:
         point=wire.point,
         tick_value=wire.trade_tick_value,
         time=adopt_time(wire.timestamp, zone),
+    )
+
+
+def adopt_symbol(wire: SymbolWire, account: int) -> Symbol:
+    """Make one symbol as `account`'s terminal trades it."""
+    mode = wire.trade_mode
+    known = mode is not None and 0 <= mode < len(TRADE_MODES)
+    return Symbol(
+        account=account,
+        symbol=wire.symbol,
+        digits=wire.digits,
+        point=wire.point,
+        volume_min=wire.volume_min,
+        volume_max=wire.volume_max,
+        volume_step=wire.volume_step,
+        stops_level_points=wire.trade_stops_level,
+        contract_size=wire.trade_contract_size,
+        tick_size=wire.trade_tick_size,
+        tick_value=wire.trade_tick_value,
+        trade_mode=TRADE_MODES[mode] if mode is not None and known else None,
+        currency_profit=wire.currency_profit,
+        filling_mode=wire.filling_mode,
     )

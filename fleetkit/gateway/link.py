@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -68,6 +68,7 @@ class Link:
         self.status = AgentStatus.UNKNOWN
         self.last_error: str | None = None
         self.last_ok: datetime | None = None
+        self.last_connection: int | None = None  # which one the last answer came over
         self._last_date: str | None = None
         self._config = config
         self._statuses = statuses
@@ -162,12 +163,17 @@ class Link:
             self._config.breaker,
         )
         if command is health.Command.RECOVER:
-            chore = asyncio.get_running_loop().create_task(self._recover())
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+            self.start_chore(self._recover())
+
+    def start_chore(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something in the background that nobody waits for; it ends with the link."""
+        chore = asyncio.get_running_loop().create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
 
     def _note_answer(self, reply: Reply, call: Call[Any]) -> None:
         self.last_ok = self._clock.now()
+        self.last_connection = reply.connection
         self._set_status(AgentStatus.ONLINE)
         self._last_date = reply.date
         if call is not contract.ACCOUNTS:  # that one counts once its terminal turned out connected

@@ -7,73 +7,43 @@ inside a flight, which several callers share and any of them may leave.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
-from math import ceil
-from sqlite3 import Connection
-from typing import Final, TypeVar
+from datetime import datetime
+from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from fleetkit import contract, events, health
-from fleetkit.cache import AccountCache, Flight
+from fleetkit.cache import Flight
 from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, FleetConfig
+from fleetkit.contract import Capability
 from fleetkit.errors import (
     AgentError,
-    StoreError,
+    AgentRefused,
+    NotSupported,
     SuspectReply,
     TerminalDisconnected,
     WrongAccount,
 )
-from fleetkit.frames import TradeBlock, decode_history
-from fleetkit.gateway.adopt import adopt_account, adopt_position, adopt_quote
-from fleetkit.gateway.bindings import Bindings, Verdict
+from fleetkit.gateway.adopt import adopt_account, adopt_position, adopt_quote, adopt_symbol
+from fleetkit.gateway.bindings import Bindings
+from fleetkit.gateway.capabilities import Advertised
+from fleetkit.gateway.identity import Identity
 from fleetkit.gateway.landing import landed, status_of
+from fleetkit.gateway.ledger import LedgerReader, whole_hour
 from fleetkit.gateway.link import Link
 from fleetkit.gateway.suspicion import Belief, EmptyGuard
+from fleetkit.gateway.values import Caches, DealsValue, Failure, PositionsValue, TradesValue
 from fleetkit.http import AgentHttp
 from fleetkit.model import (
     AccountReading,
     AccountStatus,
     AgentInfo,
-    AgentStatus,
+    Capabilities,
     Position,
     Quote,
+    Symbol,
 )
-from fleetkit.store import Store, drop_binding, save_binding
-
-Decoded = TypeVar("Decoded")
-CALL_TAKES: Final = timedelta(minutes=1)  # "30 days" is not 31 a moment later
-LOOK_BACK_DAYS: Final = 35  # history is windowed by entry, we promise exits (T8)
-
-
-class TradesValue(msgspec.Struct, frozen=True):
-    """Closed trades of one account, whole from `since` on.
-
-    The newest answer reached back to `asked_since` only; what lies before it was
-    read earlier and may have got company (T8).
-    """
-
-    block: TradeBlock
-    since: datetime
-    asked_since: datetime
-
-
-class Failure(msgspec.Struct, frozen=True, gc=False):
-    """Why the last reading of an account failed."""
-
-    status: AccountStatus
-    sentence: str
-
-
-class Caches(msgspec.Struct, frozen=True):
-    """The fleet's caches, each keyed by agent: one agent is one account."""
-
-    accounts: AccountCache[str, AccountReading]
-    positions: AccountCache[str, tuple[Position, ...]]
-    trades: AccountCache[str, TradesValue]
-    agents: AccountCache[str, AgentStatus]
+from fleetkit.store import Store
 
 
 class Gateway:
@@ -105,12 +75,24 @@ class Gateway:
             clock=clock,
             retry=self._read_account_again,
         )
-        self._config = config
         self._caches = caches
         self._bindings = bindings
-        self._store = store
         self._clock = clock
         self._guard = EmptyGuard()
+        self._identity = Identity(
+            self.link, config=config, bindings=bindings, caches=caches, store=store
+        )
+        self._advertised = Advertised(self.link, lambda: self.account)
+        self._ledger = LedgerReader(
+            self.link,
+            identity=self._identity,
+            advertised=self._advertised,
+            caches=caches,
+            clock=clock,
+            zone=self.zone,
+            known_account=self._known_account,
+            deadline_s=config.timeouts.history_deadline_s,
+        )
 
     def __repr__(self) -> str:
         return f"<Gateway {self.name!r} account {self.account}, {self.link.status}>"
@@ -118,7 +100,26 @@ class Gateway:
     @property
     def account(self) -> int | None:
         """The account this agent is bound to, once known."""
-        return self._bindings.account_of(self.name)
+        return self._identity.account
+
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """What the agent can do beyond the base layer; ``None`` before anything is known."""
+        return self._advertised.known
+
+    async def confirm_capabilities(self) -> Capabilities:
+        """What the process that a call made now would reach can do.
+
+        Asks unless it said so over the very connection that the call would go over.
+
+        Raises
+        ------
+        WrongAccount
+            It speaks for another account than this agent is bound to.
+        AgentError
+            It did not say.
+        """
+        return await self._advertised.confirmed()
 
     def info(self) -> AgentInfo:
         """What `Fleet.agents` shows; asks nobody."""
@@ -130,6 +131,7 @@ class Gateway:
             account=self.account,
             binding=self._bindings.state(self.name),
             status=link.status,
+            capabilities=None if self.capabilities is None else str(self.capabilities),
             http_version=http.http_version,
             breaker=health.shown_breaker(link.health, self._clock.elapsed()),
             failures=link.health.failures,
@@ -149,15 +151,22 @@ class Gateway:
         """Ask for the account."""
         return self._caches.accounts.join(self.name, self._account)
 
-    def read_positions(self) -> Flight[tuple[Position, ...]]:
+    def read_positions(self) -> Flight[PositionsValue]:
         """Ask for the open positions."""
         return self._caches.positions.join(self.name, self._positions)
 
     def read_trades(self, since: datetime) -> Flight[TradesValue]:
         """Ask for the trades closed since a moment."""
-        query = self._history_query(since)
+        query = self._ledger.trades_query(since)
         variant = tuple(query.items())
-        return self._caches.trades.join(self.name, lambda: self._trades(since, query), variant)
+        return self._caches.trades.join(
+            self.name, lambda: self._ledger.trades(since, query), variant
+        )
+
+    def read_deals(self, since: datetime) -> Flight[DealsValue]:
+        """Ask for the deals since a moment."""
+        since = whole_hour(since)
+        return self._caches.deals.join(self.name, lambda: self._ledger.deals(since), since)
 
     async def quote(self, symbol: str) -> Quote:
         """Ask for bid and ask of one symbol."""
@@ -168,17 +177,39 @@ class Gateway:
         wire = await self.link.ask(contract.QUOTE, symbol=symbol)
         return adopt_quote(wire, account, self.zone)
 
+    async def symbol(self, symbol: str) -> Symbol:
+        """Ask how one symbol is traded."""
+        refusal = self.link.refusal()
+        if refusal is not None:
+            raise refusal
+        account = await self._known_account()
+        await self._advertised.require(Capability.SYMBOLS, "how symbols are traded says only")
+        try:
+            wire = await self.link.ask(contract.SYMBOL, symbol=symbol)
+        except NotSupported:
+            self._advertised.roll_back()  # it had the route a moment ago
+            raise
+        return adopt_symbol(wire, account)
+
     async def check_health(self) -> contract.HealthWire:
-        """Ask how the agent is."""
-        wire: contract.HealthWire = await self.link.ask(contract.HEALTH)
+        """Ask how the agent is, and take note of what it can do."""
+        try:
+            wire: contract.HealthWire = await self.link.ask(contract.HEALTH)
+        except AgentRefused as refusal:
+            if refusal.status_code == HTTPStatus.NOT_FOUND:
+                self._advertised.roll_back()
+            raise
+        self._advertised.heard(wire)
         return wire
 
     async def _account(self) -> AccountReading:
         try:
-            wires = await self.link.ask(contract.ACCOUNTS)
-            reading = adopt_account(self._own(wires))
+            if self._advertised.contradiction is not None:
+                await self._advertised.ask()  # until its two answers agree, neither is believed
+            wire = self._own(await self.link.ask(contract.ACCOUNTS))
+            reading = adopt_account(wire)
             self._check_connected(reading)
-            await self._check_identity(reading.account)
+            await self._identity.check(reading.account)
         except AgentError as error:
             self.failure = Failure(status_of(error), str(error))
             self.link.last_error = str(error)
@@ -186,22 +217,37 @@ class Gateway:
         self.failure = None
         self.link.note(health.Succeeded())
         self._guard.read_balance(reading.balance, reading.has_open_position)
+        if self._advertised.saw_account(wire):
+            self.link.start_chore(self._follow_hint())
         return reading
 
-    async def _positions(self) -> tuple[Position, ...]:
+    async def _follow_hint(self) -> None:
+        """An account showed that its agent is extended: ask what it can do; nobody waits."""
+        try:
+            await self._advertised.ask()
+        except WrongAccount as error:
+            self.failure = Failure(AccountStatus.WRONG_ACCOUNT, str(error))
+            self.link.last_error = str(error)
+            for cache in self._caches.of_figures:
+                cache.invalidate(self.name)
+        except AgentError:
+            self._advertised.hint_was_lost()
+
+    async def _positions(self) -> PositionsValue:
         account = await self._known_account()
         wire = await self.link.ask(contract.POSITIONS)
         if not wire.positions and wire.account_number in (0, account):
             await self._judge_empty(wire.account_number == 0)
-            return ()
-        await self._check_identity(wire.account_number)
+            return PositionsValue((), not self._advertised.has(Capability.UTC_TIMES))
+        await self._identity.check(wire.account_number)
         positions = self._adopt_positions(wire.positions, account)
         self._guard.saw(position.ticket for position in positions)
         if self._guard.lacks_balance:
             # Asked for now: once the list is empty, it is too late for a balance from before.
             with suppress(AgentError):
                 await landed(self.read_account(), self.name)
-        return positions
+        times = [each.open_time for each in wire.positions if each.open_time is not None]
+        return PositionsValue(positions, any(time.tzinfo is None for time in times))
 
     def _adopt_positions(
         self, wires: list[contract.PositionWire], account: int
@@ -218,9 +264,16 @@ class Gateway:
         return tuple(positions)
 
     async def _judge_empty(self, account_is_zero: bool) -> None:
-        """Believe an empty list or raise `SuspectReply` (T2)."""
+        """Believe an empty list or raise `SuspectReply` (T2).
+
+        An extended agent answers an error with an error: of the right account, over a
+        connection over which it said what it is, its empty list is believed at once.
+        """
         why = "answered with no positions for account 0" if account_is_zero else ""
         if not account_is_zero:
+            if await self._advertised.vouches_for(self.link.last_connection):
+                self._guard.saw_flat()
+                return
             belief = self._guard.judge(self._clock.elapsed())
             if belief is Belief.BELIEVE and not await self._contradicted():
                 self._guard.saw_flat()
@@ -251,50 +304,11 @@ class Gateway:
             return False
         if self._guard.explains(reading.balance):
             return True
-        since = self._clock.now() - timedelta(days=contract.DEFAULT_DAYS)
-        wire = await self.link.ask(contract.TRADE_HISTORY, query=self._history_query(since))
-        closed = {trade.position_id for trade in wire.trades}
-        return bool(wire.account_number == self.account and self._guard.tickets <= closed)
+        return self._guard.tickets <= await self._ledger.closed_positions()
 
     async def _read_account_again(self) -> AccountReading:
         self._caches.accounts.invalidate(self.name)
         return (await landed(self.read_account(), self.name)).value
-
-    def _history_query(self, since: datetime) -> dict[str, str]:
-        """Ask further back than wanted: trades are windowed by their entry (T8, T9, T10)."""
-        wanted = self._clock.now() - since - CALL_TAKES
-        days = ceil(wanted / timedelta(days=1)) + LOOK_BACK_DAYS
-        if days <= contract.MAX_DAYS:
-            return {"days": str(max(days, 1))}
-        start = since - timedelta(days=LOOK_BACK_DAYS)
-        local = start.astimezone(self.zone).replace(tzinfo=None)
-        return {"from_date": local.replace(hour=0, minute=0, second=0, microsecond=0).isoformat()}
-
-    async def _trades(self, since: datetime, query: dict[str, str]) -> TradesValue:
-        account = await self._known_account()
-        wire, block = await self.link.ask(
-            contract.TRADE_HISTORY,
-            query=query,
-            deadline_s=self._config.timeouts.history_deadline_s,
-            decode=lambda body: decode_history(body, self.zone),
-        )
-        if wire.account_number != account:
-            if wire.account_number == 0:
-                self._suspect_history("answered with a trade history for account 0")
-            await self._check_identity(wire.account_number)
-        older = self._caches.trades.last_good(self.name)
-        if older is None:
-            return TradesValue(block, since, since)
-        if not len(block) and len(older.value.block.since(since)):
-            self._suspect_history("shows an empty trade history where it had trades before")
-        return TradesValue(block.merge(older.value.block), min(since, older.value.since), since)
-
-    def _suspect_history(self, what: str) -> None:
-        message = (
-            f"{self.name} {what}; a failing terminal looks the same, so the old rows are kept."
-        )
-        self.link.last_error = message
-        raise SuspectReply(message, agent=self.name, account=self.account)
 
     def _own(self, wires: list[contract.AccountWire]) -> contract.AccountWire:
         """Of what the agent answered, the account that is its own."""
@@ -315,55 +329,6 @@ class Gateway:
         self.link.note(health.Disconnected())
         message = f"{self.name} answers, but its terminal is not connected to the broker."
         raise TerminalDisconnected(message, agent=self.name, account=self.account)
-
-    async def _check_identity(self, account: int) -> None:
-        """Raise unless `account` is this agent's own; learn it where it is new (T3)."""
-        before = self._bindings.learned(self.name)
-        verdict = self._bindings.observe(self.name, account)
-        learned = self._bindings.learned(self.name)
-        if verdict is Verdict.OWN:
-            self.link.account = self.link.http.account = account
-            if learned is not None and learned != before:
-                await self._persist(learned)
-            return
-        if verdict is Verdict.CONFLICT:
-            await self._void(self._bindings.claimants(account))
-            message = (
-                f"{self.name} answered for account {account}, which another agent answers for "
-                "too; set `account` for both in the configuration."
-            )
-        else:
-            message = (
-                f"{self.name} answered for account {account} but is bound to {self.account}; "
-                "nothing of it was kept. If the new number is right, set `account` for this "
-                "agent in the configuration."
-            )
-        self.link.last_error = message
-        raise WrongAccount(message, agent=self.name, account=self.account)
-
-    async def _persist(self, learned: tuple[int, int]) -> None:
-        """Remember a learned binding; reading goes on without when the store fails."""
-        name, url = self.name, self.agent.url
-        try:
-            await self._store.run(lambda connection: save_binding(connection, name, url, *learned))
-        except StoreError as error:
-            self.link.last_error = str(error)
-
-    async def _void(self, claimants: frozenset[str]) -> None:
-        """Forget what was read of agents that claim one number, here and in the store."""
-        for name in claimants:
-            for cache in (self._caches.accounts, self._caches.positions, self._caches.trades):
-                cache.forget(name)
-        agents = [agent for agent in self._config.agents if agent.name in claimants]
-
-        def drop(connection: Connection) -> None:
-            for agent in agents:
-                drop_binding(connection, agent.name, agent.url)
-
-        try:
-            await self._store.run(drop)
-        except StoreError as error:
-            self.link.last_error = str(error)
 
     async def _known_account(self) -> int:
         """The bound account, asked for when it was never learned."""

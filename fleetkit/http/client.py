@@ -7,8 +7,10 @@ functions show in verbose tracebacks, so no header list and no token is ever one
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -19,7 +21,7 @@ from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, PoolLimits, Timeouts
 from fleetkit.contract import Call
 from fleetkit.errors import AgentBusy, AgentCancelled, AgentError, AgentTimeout
-from fleetkit.http.body import decompressed, read_body
+from fleetkit.http.body import accepted_codings, decompressed, read_body
 from fleetkit.http.failures import BROKEN, FOREIGN, in_our_words, refused
 from fleetkit.http.lane import Lane, Priority
 from fleetkit.http.pool import ConnectionPool, PooledConnection
@@ -34,6 +36,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     latency_s: float
     date: str | None  # the Date header: the agent machine's clock, in UTC
     finished: float  # the Clock's elapsed, when the last byte arrived
+    connection: int  # which one it came over, counted from 1
 
 
 class _Headers:
@@ -45,6 +48,7 @@ class _Headers:
         self.pairs: list[tuple[bytes, bytes]] = [
             (b"Host", host),
             (b"Accept", b"application/json"),
+            (b"Accept-Encoding", accepted_codings()),
             (b"User-Agent", b"fleetkit"),
         ]
         if agent.authorization is not None:
@@ -74,6 +78,8 @@ class AgentHttp:
         self.requests = 0
         self.http_version: str | None = None
         self.latencies_s: deque[float] = deque(maxlen=256)
+        self.lane_waits_s: deque[float] = deque(maxlen=256)  # how long calls waited for their turn
+        self.tls_expiry: datetime | None = None  # when the certificate last shown ends
         self._clock = clock
         parts = urlsplit(agent.url)
         self._path = parts.path.rstrip("/")
@@ -112,6 +118,11 @@ class AgentHttp:
     def connections_made(self) -> int:
         """Handshakes since the fleet was connected."""
         return self._pool.made
+
+    @property
+    def next_connection(self) -> int | None:
+        """The connection a call made now would go over; ``None`` where it would make one."""
+        return self._pool.next_serial
 
     def cancel(self) -> int:
         """End every call under way, waiting or sent; returns how many that were."""
@@ -152,7 +163,9 @@ class AgentHttp:
         try:
             async with deadline:
                 self._under_way.add(deadline)
+                queued = self._clock.elapsed()
                 await self.lane.acquire(priority)
+                self.lane_waits_s.append(self._clock.elapsed() - queued)
                 has_turn = True
                 try:
                     return await self._exchange(call, request)
@@ -246,6 +259,8 @@ class AgentHttp:
             raise
         finally:
             await self._pool.give_back(pooled, healthy=healthy)
+        if pooled.served == 1:
+            self.tls_expiry = _expiry(pooled.session)
         finished = self._clock.elapsed()
         self.latencies_s.append(finished - started)
         version = response.extensions.get("http_version")
@@ -255,7 +270,7 @@ class AgentHttp:
             body = decompressed(response, body, coding)
         if response.status != 200:
             raise refused(response.status, body, call, self.agent, self.account)
-        return Reply(body, finished - started, date, finished)
+        return Reply(body, finished - started, date, finished, pooled.serial)
 
 
 def _wanted(headers: Any) -> tuple[str | None, bytes]:
@@ -268,6 +283,15 @@ def _wanted(headers: Any) -> tuple[str | None, bytes]:
         elif lowered == b"content-encoding":
             codings.append(value.lower().strip())
     return date, b"" if codings == [b"identity"] else b",".join(codings)
+
+
+def _expiry(session: ssl.SSLObject | None) -> datetime | None:
+    """When the certificate ends that the agent showed; ``None`` without TLS."""
+    certificate = session.getpeercert() if session is not None else None
+    if not certificate or "notAfter" not in certificate:
+        return None
+    seconds = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _is_ip6(host: str | None) -> bool:

@@ -18,11 +18,12 @@ from fleetkit.http.turns import Line
 
 
 class PooledConnection:
-    """One httpcore connection and how many requests are on it."""
+    """One httpcore connection, counted from 1, and how many requests are on it."""
 
-    def __init__(self, connection: httpcore.AsyncHTTPConnection, line: Line) -> None:
+    def __init__(self, connection: httpcore.AsyncHTTPConnection, line: Line, serial: int) -> None:
         self.connection = connection
         self.line = line
+        self.serial = serial
         self.served = 0
         self.retired = False
 
@@ -33,6 +34,12 @@ class PooledConnection:
     @property
     def in_flight(self) -> int:
         return self.line.in_flight
+
+    @property
+    def session(self) -> ssl.SSLObject | None:
+        """Its TLS session, if it has one; gone when it is closed."""
+        stream = self.line.stream
+        return None if stream is None else stream.get_extra_info("ssl_object")
 
     @property
     def takes_requests(self) -> bool:
@@ -76,12 +83,15 @@ class ConnectionPool:
         """How many connections are open now."""
         return len(self._connections)
 
+    @property
+    def next_serial(self) -> int | None:
+        """The connection `take` would return; ``None`` where it would make one."""
+        return next((each.serial for each in self._connections if self._can_take(each)), None)
+
     async def take(self) -> PooledConnection:
         """Return a connection for one request; give it back with `give_back`."""
         for pooled in tuple(self._connections):
-            # What turns out to be HTTP/1.1 serves one: do not queue behind its handshake.
-            crowded = self._speaks_http1 and pooled.in_flight > 0
-            if pooled.takes_requests and not crowded:
+            if self._can_take(pooled):
                 pooled.line.in_flight += 1
                 return pooled
             if pooled.in_flight == 0:
@@ -98,10 +108,16 @@ class ConnectionPool:
                 network_backend=line,
             ),
             line,
+            self.made,
         )
         line.in_flight = 1
         self._connections.append(pooled)
         return pooled
+
+    def _can_take(self, pooled: PooledConnection) -> bool:
+        # What turns out to be HTTP/1.1 serves one: do not queue behind its handshake.
+        crowded = self._speaks_http1 and pooled.in_flight > 0
+        return pooled.takes_requests and not crowded
 
     async def give_back(self, pooled: PooledConnection, *, healthy: bool) -> None:
         """Keep the connection if its request ended well, else retire it."""

@@ -80,7 +80,7 @@ def test_what_every_agent_tells(kind: Kind, fleet: fk.Fleet) -> None:
 
 
 def test_what_only_extended_agents_tell(kind: Kind, fleet: fk.Fleet) -> None:
-    """Equity, margin, swap, fee, deals and symbols are there, or missing; never zero, never guessed."""
+    """Equity, margin, swap, fee, deals and symbols are there or missing, never zero."""
     accounts = fleet.accounts()
     trades = fleet.trades(days=300)
     extended = kind.is_extended
