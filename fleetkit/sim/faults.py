@@ -48,6 +48,12 @@ WORDS: Final[Mapping[str, tuple[str | None, ...]]] = MappingProxyType(
         "certificate": ("expired", "other_host", "untrusted", None),
     }
 )
+SWITCHES: Final = (
+    *("hang", "disconnected", "refresh_heals", "empty_history", "html_error"),
+    *("malformed_json", "wrong_types", "missing_fields", "no_positions_route"),
+    *("no_health_route", "lost_answer", "stop_hit", "queue_full", "rolled_back"),
+    *("refuse", "reset_in_body"),
+)
 OF_TLS: Final = ("certificate", "slow_tls_s", "stream_limit")  # nothing without a handshake
 OF_OUR_OWN: Final = ("token", "rolled_back")  # base agents have neither
 
@@ -236,23 +242,13 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def __post_init__(self) -> None:
         for name in self.routes or ():
             if name not in ROUTES:
-                raise ConfigError(
-                    "No such route.", key="Faults.routes", found=name, allowed=", ".join(ROUTES)
-                )
+                raise _refused("No such route.", "routes", name, ", ".join(ROUTES))
         for key, low, high, what in RANGES:
             if getattr(self, key) is not None:
                 check_range(f"Faults.{key}", getattr(self, key), low, high, what)
-        for key in WORDS:
-            _check_word(key, getattr(self, key))
+        _check_words(self)
         for key in ("broker_zone", "machine_zone"):
-            _check_zone(f"Faults.{key}", getattr(self, key))
-        if self.executed_as_400 == "":
-            raise ConfigError(
-                "An empty text says nothing.",
-                key="Faults.executed_as_400",
-                found="",
-                allowed="True, or the text of the answer",
-            )
+            _check_zone(key, getattr(self, key))
 
     def __repr__(self) -> str:
         said = [
@@ -278,15 +274,24 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return None
 
 
-def _check_word(key: str, found: object) -> None:
-    # A type says this too, but not in a notebook.
-    if found not in WORDS[key]:
-        raise ConfigError(
-            "No such value.",
-            key=f"Faults.{key}",
-            found=found,
-            allowed=", ".join(repr(word) for word in WORDS[key]),
-        )
+def _refused(what: str, key: str, found: object, allowed: str) -> ConfigError:
+    """The error for a field that cannot be what it is."""
+    return ConfigError(what, key=f"Faults.{key}", found=found, allowed=allowed)
+
+
+def _check_words(faults: Faults) -> None:
+    # The types say this too, but nobody checks types in a notebook.
+    for key in SWITCHES:
+        if not isinstance(getattr(faults, key), bool):
+            raise _refused("A switch.", key, getattr(faults, key), "True or False")
+    for key, words in WORDS.items():
+        if getattr(faults, key) not in words:
+            allowed = ", ".join(map(repr, words))
+            raise _refused("No such value.", key, getattr(faults, key), allowed)
+    text = faults.executed_as_400
+    if not isinstance(text, bool | str) or text == "":
+        allowed = "True, or the text of the answer"
+        raise _refused("Nothing to answer with.", "executed_as_400", text, allowed)
 
 
 def _check_zone(key: str, name: str | None) -> None:
@@ -294,10 +299,8 @@ def _check_zone(key: str, name: str | None) -> None:
         return
     try:
         zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ConfigError(
-            "No such time zone.", key=key, found=name, allowed="an IANA name: Europe/Athens"
-        ) from error
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
+        raise _refused("No such time zone.", key, name, "an IANA name: Europe/Athens") from error
 
 
 HEALTHY: Final = Faults()
