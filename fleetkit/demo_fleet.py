@@ -14,8 +14,11 @@ from typing import Any, Literal
 
 from fleetkit.fleet import Fleet, connect_as
 from fleetkit.html import card_html
+from fleetkit.model import Side
+from fleetkit.sim.fault_control import FaultControl
 from fleetkit.sim.faults import Faults
-from fleetkit.sim.process import FaultControl, SimProcess
+from fleetkit.sim.mishaps import Executed
+from fleetkit.sim.process import SimProcess
 
 SHOWN = 10  # agents listed in a notebook
 
@@ -28,7 +31,8 @@ class Demo:
     faults : FaultControl
         What goes wrong, per agent or for all, changeable while it runs.
     agents : list of dict
-        Name, url and account of each simulated agent: what `connect` takes.
+        Name, url and account of each simulated agent, with TLS the files of its
+        authority and token, too: what `connect` takes.
     """
 
     def __init__(self, process: SimProcess, home: str) -> None:
@@ -49,6 +53,37 @@ class Demo:
     def requests(self) -> dict[str, dict[str, int]]:
         """How many requests each agent has received: agent → route → count."""
         return self._process.requests()
+
+    def executed(self, account: int | str) -> list[Executed]:
+        """Every order that an agent's terminal really executed, oldest first.
+
+        The ground truth for tests of orders: what was done through the order routes of
+        that agent since the start, whatever they answered. Trades by hand are not in it.
+
+        Parameters
+        ----------
+        account
+            An account number, or an agent's name.
+        """
+        return self._process.persons.executed(account)
+
+    def open_by_hand(
+        self, account: int, symbol: str, side: Side | Literal["buy", "sell"], volume: float
+    ) -> int:
+        """Open a position as a person at the terminal would; its ticket."""
+        return self._process.persons.open_by_hand(account, symbol, side, volume)
+
+    def close_by_hand(self, account: int, ticket: int) -> None:
+        """Close a position as a person at the terminal would."""
+        self._process.persons.close_by_hand(account, ticket)
+
+    def deposit(self, account: int, amount: float, comment: str = "Deposit") -> None:
+        """Pay money into an account, or out of it where ``amount`` is negative."""
+        self._process.persons.deposit(account, amount, comment)
+
+    def cancel_deal(self, account: int, ticket: int) -> None:
+        """Take a deal back, as brokers do with what should not have been."""
+        self._process.persons.cancel_deal(account, ticket)
 
     def stop(self) -> None:
         """End the simulated fleet; again does nothing."""
@@ -78,15 +113,16 @@ def demo(
     faults: Faults | None = None,
     *,
     layer: Literal["base", "extended"] = "base",
+    tls: bool = False,
     pooling: bool | None = None,
     cache_ttl_s: float | None = None,
     progress: bool | None = None,
 ) -> DemoFleet:
     """Start a simulated fleet and connect to it.
 
-    The agents speak plain HTTP/1.1 on loopback, one port each, in a separate process
-    that ends with this one. The same seed gives the same figures. Labels live in a
-    store of their own, gone when the fleet is closed.
+    The agents speak plain HTTP/1.1 on loopback, or with ``tls`` HTTP/2, one port each,
+    in a separate process that ends with this one. The same seed gives the same
+    figures. Labels live in a store of their own, gone when the fleet is closed.
 
     Parameters
     ----------
@@ -99,7 +135,10 @@ def demo(
         ``fleet.demo.faults``.
     layer
         What the agents speak: ``"base"`` as every deployed agent, ``"extended"`` as
-        our own, without a token. This client reads the base fields of both.
+        our own.
+    tls
+        Over TLS, with HTTP/2 and HTTP/1.1 by ALPN, an authority of the fleet's own and a
+        token for each agent; needs ``layer="extended"``.
     pooling, cache_ttl_s, progress
         As in `connect`.
 
@@ -121,7 +160,7 @@ def demo(
     ...     fleet.accounts(refresh=True)["status"].tolist()
     ['connected', 'disconnected', 'connected']
     """
-    process = SimProcess.start(accounts=accounts, seed=seed, faults=faults, layer=layer)
+    process = SimProcess.start(accounts=accounts, seed=seed, faults=faults, layer=layer, tls=tls)
     home = tempfile.mkdtemp(prefix="fleetkit-demo-")
     try:
         fleet = connect_as(

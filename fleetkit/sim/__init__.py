@@ -10,7 +10,18 @@ nothing until it is set.
 
 from __future__ import annotations
 
+from fleetkit.sim.fault_control import FaultControl, SimAgent
 from fleetkit.sim.faults import Faults, Latency
-from fleetkit.sim.process import FaultControl, SimAgent, SimProcess
+from fleetkit.sim.mishaps import Executed
+from fleetkit.sim.persons import Persons
+from fleetkit.sim.process import SimProcess
 
-__all__ = ["FaultControl", "Faults", "Latency", "SimAgent", "SimProcess"]
+__all__ = [
+    "Executed",
+    "FaultControl",
+    "Faults",
+    "Latency",
+    "Persons",
+    "SimAgent",
+    "SimProcess",
+]

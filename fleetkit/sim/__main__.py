@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
+from pathlib import Path
 
 from fleetkit.clock import Clock, SystemClock
 from fleetkit.errors import ConfigError, DemoError
+from fleetkit.sim.control import Control, Host
 from fleetkit.sim.fleet import SimFleet
 
-NO_SERVER = (
-    "The simulated fleet needs uvicorn, which is not installed: pip install 'fleetkit[demo]'."
-)
+SERVERS = ("uvicorn", "hypercorn", "h2", "trustme")  # what the extra brings
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -31,18 +32,16 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--layer", choices=("base", "extended"), default="base")
     parser.add_argument("--keep-alive-s", type=float, default=5.0)
     parser.add_argument("--start", help="ISO date whose day anchors the history; today in UTC")
+    parser.add_argument("--tls-folder", type=Path, help="serve TLS; where to put what it needs")
     return parser.parse_args(arguments)
 
 
 async def serve(options: argparse.Namespace) -> None:
     """Serve until told to stop."""
-    from fleetkit.sim.control import Control
-    from fleetkit.sim.serve import FleetServer
-
     clock = SystemClock()
     start = None if options.start is None else _utc(options.start)
     fleet = SimFleet(accounts=options.accounts, seed=options.seed, clock=clock, start=start)
-    server = FleetServer(fleet, clock, keep_alive_s=options.keep_alive_s, layer=options.layer)
+    server = _server(options, fleet, clock)
     control = Control(server)
     helpers = [
         asyncio.create_task(control.run()),
@@ -54,6 +53,20 @@ async def serve(options: argparse.Namespace) -> None:
     for outcome in await asyncio.gather(*helpers, return_exceptions=True):
         if isinstance(outcome, Exception):
             raise outcome
+
+
+def _server(options: argparse.Namespace, fleet: SimFleet, clock: Clock) -> Host:
+    if options.tls_folder is None:
+        from fleetkit.sim.serve import FleetServer
+
+        return FleetServer(fleet, clock, keep_alive_s=options.keep_alive_s, layer=options.layer)
+    if options.layer != "extended":
+        raise DemoError('TLS is of the extended layer: say layer="extended".')
+    from fleetkit.sim.secure import SecureFleetServer
+
+    return SecureFleetServer(
+        fleet, clock, keep_alive_s=options.keep_alive_s, folder=options.tls_folder
+    )
 
 
 async def warm_up(fleet: SimFleet, clock: Clock, announced: asyncio.Event) -> None:
@@ -84,13 +97,19 @@ def main() -> int:
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(serve(options))
     except ModuleNotFoundError as error:
-        if error.name != "uvicorn":
+        if error.name not in SERVERS:
             raise
-        sys.stderr.write(NO_SERVER + "\n")
+        sys.stderr.write(
+            f"The simulated fleet needs {error.name}, which is not installed: "
+            "pip install 'fleetkit[demo]'.\n"
+        )
         return 2
     except (ConfigError, DemoError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    finally:
+        if options.tls_folder is not None:
+            shutil.rmtree(options.tls_folder, ignore_errors=True)
     return 0
 
 

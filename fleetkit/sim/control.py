@@ -1,7 +1,8 @@
 """The simulator's ear: commands on standard input, answers on standard output.
 
 Why: whoever started the process changes faults and reads counters without a
-port that a fleet could mistake for an agent. May import `serve`.
+port that a fleet could mistake for an agent. May import `by_hand` and the
+simulator below it, no server.
 The trap: the end of input is an order too. The pipe closes when the parent dies,
 by whatever means, and a fleet nobody can talk to must not outlive it.
 """
@@ -12,16 +13,50 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
+from fleetkit.agent.app import Layer
+from fleetkit.agent.terminal import TerminalError
+from fleetkit.errors import DemoError
+from fleetkit.sim.by_hand import COMMANDS, obey
 from fleetkit.sim.faults import Faults
-from fleetkit.sim.serve import FleetServer
+from fleetkit.sim.fleet import SimFleet
+from fleetkit.sim.seat import ServedAgent
 
 STDIN: Final = 0
 PIECE: Final = 65_536
+
+
+class Host(Protocol):
+    """A server of a whole fleet."""
+
+    fleet: SimFleet
+    ready: asyncio.Event
+    should_exit: bool
+
+    @property
+    def served(self) -> Sequence[ServedAgent]:
+        """Its agents."""
+
+    @property
+    def layer(self) -> Layer:
+        """What they speak."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether over TLS."""
+
+    def agents(self) -> list[dict[str, object]]:
+        """What a client needs to connect to each."""
+
+    async def set_faults(self, agent: ServedAgent, faults: Faults) -> None:
+        """Put faults in place for one agent."""
+
+    async def serve(self) -> None:
+        """Serve until told to end."""
 
 
 class SetFaults(msgspec.Struct, frozen=True):
@@ -34,7 +69,7 @@ class SetFaults(msgspec.Struct, frozen=True):
 class Control:
     """Reads commands until ``stop`` or the end of input, then ends the server."""
 
-    def __init__(self, server: FleetServer) -> None:
+    def __init__(self, server: Host) -> None:
         self.announced = asyncio.Event()
         self._server = server
         self._lines: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -71,21 +106,43 @@ class Control:
             return {"error": f"not a command: {error}"}
         try:
             return {"id": number, **await self._do(command)}
-        except (msgspec.DecodeError, LookupError) as error:
+        except (msgspec.DecodeError, LookupError, DemoError, TerminalError) as error:
             return {"id": number, "error": str(error)}
 
     async def _do(self, command: dict[str, msgspec.Raw]) -> dict[str, Any]:
         match list(command.items()):
             case [("set_faults", argument)]:
-                wanted = msgspec.json.decode(argument, type=SetFaults)
-                await self._server.set_faults(wanted.agent, wanted.faults)
+                await self._set_faults(msgspec.json.decode(argument, type=SetFaults))
                 return {"set_faults": None}
             case [("requests", _)]:
-                return {"requests": self._server.requests()}
+                return {"requests": self._requests()}
+            case [("executed", argument)]:
+                (agent,) = self._chosen(msgspec.json.decode(argument, type=str))
+                return {"executed": agent.executed}
             case [("stop", _)]:
                 self._server.should_exit = True
                 return {"stop": None}
-        raise LookupError(f"commands are set_faults, requests and stop, found {list(command)}")
+            case [(name, argument)] if name in COMMANDS:
+                return {name: await obey(self._server.fleet, name, argument)}
+        known = ("set_faults", "requests", "executed", *COMMANDS)
+        raise LookupError(f"commands are {', '.join(known)} and stop, found {list(command)}")
+
+    async def _set_faults(self, wanted: SetFaults) -> None:
+        unfit = wanted.faults.unfit(layer=self._server.layer, tls=self._server.tls)
+        if unfit is not None:
+            raise DemoError(unfit)
+        for agent in self._chosen(wanted.agent):
+            await self._server.set_faults(agent, wanted.faults)
+
+    def _requests(self) -> dict[str, dict[str, int]]:
+        served = self._server.served
+        return {agent.seat.agent: dict(agent.requests) for agent in served if agent.requests}
+
+    def _chosen(self, name: str | None) -> list[ServedAgent]:
+        chosen = [agent for agent in self._server.served if name in (None, agent.seat.agent)]
+        if not chosen:
+            raise LookupError(f"no agent is named {name!r}")
+        return chosen
 
 
 def read_lines(put: Callable[[bytes | None], object]) -> None:

@@ -1,24 +1,21 @@
-"""A terminal that misbehaves, and the lane that is slow.
+"""A terminal that misbehaves.
 
 Why: lies about data belong below the agent. The app stays honest and the very
 code that will serve real terminals is what the client is tested against. May
-import `agent`, `fleetkit.sim.terminal` and `faults`.
-The trap: one agent's `Condition` is shared by its terminal, its lane and the
-server; a hang waits for the condition to *change*, never for the fault to go.
+import `agent`, `condition`, `mishaps` and `faults`.
+The trap: the machine's clock may be wrong, the broker's books are not. What is
+late or booked is reckoned by the terminal's own clock, never by the skewed one.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from random import Random
 from typing import Any, Final
 
 import msgspec
 
 from fleetkit import contract
-from fleetkit.agent.lane import Lane
 from fleetkit.agent.terminal import (
     AccountState,
     CloseOrder,
@@ -33,10 +30,11 @@ from fleetkit.agent.terminal import (
     TradeResult,
     UnknownSymbolError,
 )
-from fleetkit.clock import Clock
+from fleetkit.clock import SystemClock
 from fleetkit.contract import Call
-from fleetkit.sim.faults import HEALTHY, Faults
-from fleetkit.sim.terminal import SimTerminal
+from fleetkit.sim.condition import Condition
+from fleetkit.sim.faults import Faults
+from fleetkit.sim.mishaps import Mishaps, TradingTerminal
 
 NOT_CONNECTED: Final = AccountState(
     number=0,
@@ -50,69 +48,6 @@ NOT_CONNECTED: Final = AccountState(
 )
 
 
-class Condition:
-    """One agent's faults now; belongs to the server's event loop."""
-
-    def __init__(self, agent: str) -> None:
-        self.agent = agent
-        self.faults = HEALTHY
-        self.broker_offset = self.zone_offset = timedelta(0)
-        self._changed = asyncio.Event()
-        self._random = Random(agent)
-
-    def __repr__(self) -> str:
-        return f"<fleetkit.sim Condition of {self.agent}: {self.faults!r}>"
-
-    def set(self, faults: Faults) -> None:
-        """Put other faults in place; whoever hangs goes on."""
-        # One object for "healthy" keeps the usual path a comparison of identities.
-        self.faults = HEALTHY if faults == HEALTHY else faults
-        # Kept ready: every time of a long history asks for both.
-        self.broker_offset = timedelta(seconds=faults.broker_offset_s)
-        self.zone_offset = timedelta(seconds=faults.zone_offset_s)
-        self._random = Random(f"{faults.latency.seed}:{self.agent}")
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    def heal(self) -> None:
-        """The terminal is connected again; other faults stay."""
-        self.set(msgspec.structs.replace(self.faults, disconnected=False))
-
-    async def change(self, timeout_s: float | None = None) -> bool:
-        """Wait until other faults are set; ``False`` when the time went by first."""
-        changed = self._changed
-        try:
-            async with asyncio.timeout(timeout_s):
-                await changed.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def draw_latency_s(self, faults: Faults) -> float:
-        """The next latency of this agent's own sequence."""
-        return faults.latency.draw_s(self._random)
-
-
-class FaultyLane(Lane):
-    """A lane whose terminal takes its time, or never comes back."""
-
-    def __init__(self, condition: Condition, clock: Clock) -> None:
-        super().__init__()
-        self._condition = condition
-        self._clock = clock
-
-    async def enter(self, call: Call[Any]) -> None:
-        """Wait as the agent's faults say."""
-        faults = self._condition.faults.on(call.name)
-        if faults is HEALTHY:
-            return
-        delay_s = self._condition.draw_latency_s(faults)
-        if delay_s > 0:
-            await self._clock.sleep(delay_s)
-        if faults.hang:
-            await self._condition.change()
-
-
 class FaultyTerminal:
     """One agent's terminal with its faults on top.
 
@@ -124,30 +59,37 @@ class FaultyTerminal:
         The agent's faults.
     terminal_of
         Any account's terminal, for the cross-wired (T3).
+    mishaps
+        Executes orders and remembers them; some of its own unless told.
     """
 
     def __init__(
-        self, own: SimTerminal, condition: Condition, terminal_of: Callable[[int], SimTerminal]
+        self,
+        own: TradingTerminal,
+        condition: Condition,
+        terminal_of: Callable[[int], TradingTerminal],
+        mishaps: Mishaps | None = None,
     ) -> None:
         self._own = own
         self._condition = condition
         self._terminal_of = terminal_of
+        self._mishaps = Mishaps(SystemClock()) if mishaps is None else mishaps
 
     def __repr__(self) -> str:
         return f"<fleetkit.sim FaultyTerminal over {self._own!r}>"
 
     def now(self) -> datetime:
-        """UTC; the machine's own zone is an offset to it."""
-        return self._own.now()
+        """The machine's clock in UTC, as wrong as it is; its zone is an offset to it."""
+        return self._own.now() + self._condition.skew
 
     def server_offset(self, moment: datetime) -> timedelta:
         """How far the broker's clock is ahead."""
         # Not by route: a clock that depends on the question is none.
-        return self._condition.broker_offset
+        return self._condition.broker.offset(moment)
 
     def machine_offset(self, moment: datetime) -> timedelta:
         """How far the machine's clock is ahead."""
-        return self._condition.zone_offset
+        return self._condition.machine.offset(moment)
 
     async def initialised(self) -> bool:
         """Whether the terminal is connected."""
@@ -180,7 +122,7 @@ class FaultyTerminal:
             return TradeBook(0, ())
         terminal = self._wired(faults)
         if faults.empty_history:
-            return TradeBook(_number_of_nothing(faults, terminal), ())
+            return TradeBook(await _number_of_nothing(faults, terminal), ())
         return await terminal.history(since, self._last_seen(faults, until))
 
     async def deals(self, since: datetime, until: datetime) -> DealBook:
@@ -190,7 +132,7 @@ class FaultyTerminal:
             return DealBook(0, ())
         terminal = self._wired(faults)
         if faults.empty_history:
-            return DealBook(_number_of_nothing(faults, terminal), ())
+            return DealBook(await _number_of_nothing(faults, terminal), ())
         return await terminal.deals(since, self._last_seen(faults, until))
 
     async def quote(self, symbol: str) -> Tick:
@@ -198,7 +140,8 @@ class FaultyTerminal:
         faults = self._on(contract.QUOTE)
         if faults.disconnected:
             raise UnknownSymbolError(f"Symbol {symbol} not found")
-        return await self._wired(faults).quote(symbol)
+        tick = await self._wired(faults).quote(symbol)
+        return msgspec.structs.replace(tick, time=tick.time + self._condition.skew)
 
     async def symbol(self, symbol: str) -> SymbolInfo:
         """A symbol's properties, if there is a broker to tell them."""
@@ -208,16 +151,19 @@ class FaultyTerminal:
         return await self._wired(faults).symbol(symbol)
 
     async def open(self, order: OpenOrder) -> TradeResult:
-        """As the terminal behind it answers."""
-        return await self._wired(self._on(contract.OPEN)).open(order)
+        """As the terminal behind it answers, or worse."""
+        faults = self._on(contract.OPEN)
+        return await self._mishaps.open(self._wired(faults), order, faults)
 
     async def close(self, order: CloseOrder) -> TradeResult:
-        """As the terminal behind it answers."""
-        return await self._wired(self._on(contract.CLOSE)).close(order)
+        """As the terminal behind it answers, or worse."""
+        faults = self._on(contract.CLOSE)
+        return await self._mishaps.close(self._wired(faults), order, faults)
 
     async def modify(self, order: ModifyOrder) -> TradeResult:
-        """As the terminal behind it answers."""
-        return await self._wired(self._on(contract.MODIFY)).modify(order)
+        """As the terminal behind it answers, or worse."""
+        faults = self._on(contract.MODIFY)
+        return await self._mishaps.modify(self._wired(faults), order, faults)
 
     async def refresh(self) -> None:
         """Reconnect; a disconnected terminal stays so unless a refresh heals it."""
@@ -233,18 +179,19 @@ class FaultyTerminal:
             return until
         # The extended layer asks beyond now. What is late, is late from now on, which
         # a broker that is behind calls later.
-        behind = max(timedelta(0), -self._condition.broker_offset)
-        last = min(until, self.now() + behind)
+        now = self._own.now()
+        behind = max(timedelta(0), -self._condition.broker.offset(now))
+        last = min(until, now + behind)
         return last - timedelta(seconds=faults.history_lag_s)
 
     def _on(self, call: Call[Any]) -> Faults:
         return self._condition.faults.on(call.name)
 
-    def _wired(self, faults: Faults) -> SimTerminal:
+    def _wired(self, faults: Faults) -> TradingTerminal:
         if faults.answers_account is None:
             return self._own
         return self._terminal_of(faults.answers_account)
 
 
-def _number_of_nothing(faults: Faults, terminal: SimTerminal) -> int:
-    return 0 if faults.empty_positions == "zero" else terminal.person.account
+async def _number_of_nothing(faults: Faults, terminal: TradingTerminal) -> int:
+    return 0 if faults.empty_positions == "zero" else (await terminal.account()).number

@@ -48,10 +48,18 @@ class SimFleet:
         What time it is; read once here for the anchor, later for prices.
     start
         The moment whose UTC day is the anchor, aware; now unless told.
+    sessions
+        Whether markets close at night and at weekends. A demo's do not.
     """
 
     def __init__(
-        self, *, accounts: int, seed: int, clock: Clock, start: datetime | None = None
+        self,
+        *,
+        accounts: int,
+        seed: int,
+        clock: Clock,
+        start: datetime | None = None,
+        sessions: bool = False,
     ) -> None:
         if not 1 <= accounts <= MOST_ACCOUNTS:
             raise ValueError(f"accounts must be 1 to {MOST_ACCOUNTS}, found {accounts}")
@@ -60,7 +68,7 @@ class SimFleet:
         self.seed = seed
         self.seats = list(_seats(accounts))
         self._clock = clock
-        self._market = Market(seed)
+        self._market = Market(seed, first_weekday=self.anchor.weekday(), sessions=sessions)
         self._calendar = TradingCalendar(self.anchor, days=CALENDAR_DAYS)
         self._terminals: dict[int, SimTerminal] = {}
 

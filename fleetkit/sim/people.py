@@ -45,6 +45,7 @@ PHASE_WEIGHTS: Final = (40, 20, 20, 12, 8)
 SIZES: Final = (10_000.0, 25_000.0, 50_000.0, 100_000.0, 200_000.0)
 SIZE_WEIGHTS: Final = (10, 20, 25, 35, 10)
 SKILL: Final = {"F1": 0.53, "F2": 0.56, "R": 0.55, "Q": 0.50, "WIN": 0.63}
+NETTING: Final = 0.2  # of the accounts would net, where their open positions allow it
 PAIRED_OF_FIVE: Final = 2  # two accounts of five neighbours trade against each other
 
 
@@ -67,6 +68,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     days_operating: int  # trading days since the deposit
     pair: int | None  # which pair, None where the account trades alone
     pair_sign: int  # +1 and -1: the two halves of a pair hold opposite sides
+    nets: bool  # hedges all the same where it holds a symbol twice
 
 
 def person(account: int, seed: int) -> Person:
@@ -97,6 +99,8 @@ def person(account: int, seed: int) -> Person:
         days_operating=random.randint(35, 190),
         pair=pair,
         pair_sign=sign,
+        # A draw of its own: nothing else about a person depends on it.
+        nets=Random(f"{seed}:margin:{account}").random() < NETTING,
     )
 
 

@@ -10,10 +10,10 @@ bound again without listening, which the system answers with a refusal.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Final, Protocol, cast
 
@@ -24,20 +24,20 @@ from fleetkit.clock import Clock
 from fleetkit.errors import DemoError
 from fleetkit.sim.faults import Faults
 from fleetkit.sim.fleet import SimFleet
+from fleetkit.sim.line import Line
+from fleetkit.sim.ports import LOOPBACK, allow_files, bound
 from fleetkit.sim.seat import ServedAgent
 
-LOOPBACK: Final = "127.0.0.1"
 CLOSING_TURNS: Final = 100  # to wait for a listening socket to close
-SPARE_FILES: Final = 256  # what the process needs besides agents and their connections
-FILES_PER_AGENT: Final = 10  # a door, and connections of a client with many lanes
 
 
 class Door:
     """One agent's port: open, or shut so that connections are refused."""
 
-    def __init__(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, protocol: Callable[[Door], asyncio.Protocol], keep_alive_s: float) -> None:
         self._protocol = protocol
-        self._socket = _bound(0)
+        self.keep_alive_s = keep_alive_s
+        self._socket = bound(0)
         self._server: asyncio.Server | None = None
         self.port: int = self._socket.getsockname()[1]
 
@@ -49,7 +49,8 @@ class Door:
         """Listen."""
         if self._server is None:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(self._protocol, sock=self._socket)
+            protocol = partial(self._protocol, self)
+            self._server = await loop.create_server(protocol, sock=self._socket)
 
     async def shut(self) -> None:
         """Refuse connections, and keep the port."""
@@ -59,7 +60,7 @@ class Door:
         self._server = None
         for _ in range(CLOSING_TURNS):
             try:
-                self._socket = _bound(self.port)
+                self._socket = bound(self.port)
             except OSError:
                 await asyncio.sleep(0.01)  # uvloop closes a socket some turns later
             else:
@@ -79,6 +80,11 @@ class Connection(Protocol):
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
     transport: asyncio.Transport
+    timeout_keep_alive: float
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close it if it is still idle."""
 
 
 class FleetServer(uvicorn.Server):
@@ -96,6 +102,8 @@ class FleetServer(uvicorn.Server):
         What the agents speak: ``"base"`` or ``"extended"``.
     """
 
+    tls: Final = False
+
     def __init__(
         self, fleet: SimFleet, clock: Clock, *, keep_alive_s: float, layer: Layer = "base"
     ) -> None:
@@ -109,19 +117,21 @@ class FleetServer(uvicorn.Server):
             log_level="warning",
             access_log=False,
             proxy_headers=False,
-            timeout_keep_alive=keep_alive_s,  # type: ignore[arg-type]  # only given to call_later
+            date_header=False,  # each machine has a clock of its own
         )
         super().__init__(config)
-        _allow_files(len(fleet.seats) * FILES_PER_AGENT + SPARE_FILES, len(fleet.seats))
+        allow_files(len(fleet.seats))
         self.fleet = fleet
+        self.layer: Layer = layer
         self.ready = asyncio.Event()
-        self._parent = os.getppid()
-        self._served = [
-            ServedAgent(seat, fleet, clock, self._transport_of, layer) for seat in fleet.seats
+        self.served = [
+            ServedAgent(seat, fleet, clock, self._line_of, layer) for seat in fleet.seats
         ]
-        self._doors = [Door(self._protocol) for _ in fleet.seats]
+        self._parent = os.getppid()
+        self._keep_alive_s = keep_alive_s
+        self._doors = [Door(self._protocol, keep_alive_s) for _ in fleet.seats]
         self._by_port = {
-            door.port: agent for door, agent in zip(self._doors, self._served, strict=True)
+            door.port: agent for door, agent in zip(self._doors, self.served, strict=True)
         }
 
     def agents(self) -> list[dict[str, object]]:
@@ -135,28 +145,16 @@ class FleetServer(uvicorn.Server):
             for port, agent in self._by_port.items()
         ]
 
-    def requests(self) -> dict[str, dict[str, int]]:
-        """Agent to route to number of requests; who was not asked is absent."""
-        return {agent.seat.agent: dict(agent.requests) for agent in self._served if agent.requests}
-
-    async def set_faults(self, name: str | None, faults: Faults) -> None:
-        """Put faults in place for one agent, or for all.
-
-        Raises
-        ------
-        LookupError
-            No agent of that name.
-        """
-        chosen = [pair for pair in self._pairs() if name in (None, pair[1].seat.agent)]
-        if not chosen:
-            raise LookupError(f"no agent is named {name!r}")
-        for door, agent in chosen:
-            agent.condition.set(faults)
-            if faults.refuse:
-                await door.shut()
-                self._cut(door.port)
-            else:
-                await door.open()
+    async def set_faults(self, agent: ServedAgent, faults: Faults) -> None:
+        """Put faults in place for one agent."""
+        door = self._doors[self.served.index(agent)]
+        agent.condition.set(faults)
+        self._time(door, faults.idle_cut_s or self._keep_alive_s)
+        if faults.refuse:
+            await door.shut()
+            self._cut(door.port)
+        else:
+            await door.open()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open every door."""
@@ -183,61 +181,41 @@ class FleetServer(uvicorn.Server):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._by_port[scope["server"][1]](scope, receive, send)
 
-    def _pairs(self) -> list[tuple[Door, ServedAgent]]:
-        return list(zip(self._doors, self._served, strict=True))
-
-    def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]  # typed as bare Protocol
+    def _protocol(self, door: Door) -> asyncio.Protocol:
+        protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # typed as bare Protocol
             config=self.config,
             server_state=self.server_state,
             app_state={},
             _loop=asyncio.get_running_loop(),
         )
+        cast(Connection, protocol).timeout_keep_alive = door.keep_alive_s
+        return protocol
 
-    def _transport_of(self, scope: Scope) -> asyncio.Transport | None:
-        ends = tuple(scope["client"]), tuple(scope["server"])
-        for connection in self._connections():
-            if (connection.client, connection.server) == ends:
-                return connection.transport
+    def _time(self, door: Door, keep_alive_s: float) -> None:
+        if door.keep_alive_s == keep_alive_s:
+            return
+        door.keep_alive_s = keep_alive_s
+        loop = asyncio.get_running_loop()
+        for connection in self._connections(door.port):
+            connection.timeout_keep_alive = keep_alive_s
+            idle = connection.timeout_keep_alive_task
+            if idle is not None:
+                idle.cancel()
+                connection.timeout_keep_alive_task = loop.call_later(
+                    keep_alive_s, connection.timeout_keep_alive_handler
+                )
+
+    def _line_of(self, scope: Scope) -> Line | None:
+        client = tuple(scope["client"])
+        for connection in self._connections(scope["server"][1]):
+            if connection.client == client:
+                return Line(connection.transport)
         return None
 
-    def _connections(self) -> list[Connection]:
-        return cast(list[Connection], list(self.server_state.connections))
+    def _connections(self, port: int) -> list[Connection]:
+        live = cast(list[Connection], list(self.server_state.connections))
+        return [each for each in live if each.server is not None and each.server[1] == port]
 
     def _cut(self, port: int) -> None:
-        for connection in self._connections():
-            if connection.server is not None and connection.server[1] == port:
-                connection.transport.abort()
-
-
-def _bound(port: int) -> socket.socket:
-    # The protocol is named: asyncio turns off the delay of small packets only then.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    with contextlib.ExitStack() as undo:
-        undo.callback(bound.close)
-        if os.name == "posix":
-            # The port is taken again while old connections linger on it. On
-            # Windows this option would let others steal the port.
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.setblocking(False)
-        bound.bind((LOOPBACK, port))
-        undo.pop_all()
-    return bound
-
-
-def _allow_files(wanted: int, agents: int) -> None:
-    try:
-        import resource
-    except ImportError:
-        return  # Windows has no such limit for sockets
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    reachable = wanted if hard == unlimited else min(wanted, hard)
-    if soft not in (unlimited,) and soft < reachable:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
-        soft = reachable
-    if soft != unlimited and soft < 2 * agents + SPARE_FILES:
-        raise DemoError(
-            f"{agents} agents need {2 * agents + SPARE_FILES} open files, {soft} are allowed: "
-            "ask for fewer accounts, or raise the limit with `ulimit -n`."
-        )
+        for connection in self._connections(port):
+            connection.transport.abort()

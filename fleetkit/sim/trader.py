@@ -1,7 +1,8 @@
 """How a simulated account came to its trades and open positions.
 
 Why: history is made from the market's own prices, so pips, profits and swaps
-can be checked against them. May import `market`, `people` and `agent.terminal`.
+can be checked against them. May import `market`, `money`, `people` and
+`agent.terminal`.
 The trap: everything is drawn in market time before the anchor. Nothing here may
 ask what time it is, or two demos of one seed would differ.
 """
@@ -14,10 +15,12 @@ from typing import Final
 
 import msgspec
 
-from fleetkit.agent.terminal import ClosedTrade, OpenPosition
+from fleetkit.agent.terminal import ClosedTrade
 from fleetkit.model import Side
-from fleetkit.sim.market import DAY_S, Instrument, Market, TradingCalendar
+from fleetkit.sim.market import Instrument, Market, TradingCalendar
+from fleetkit.sim.money import Valuer, nights_between, other, sign, swap_per_lot
 from fleetkit.sim.people import FIRST_ACCOUNT, Person
+from fleetkit.sim.sessions import DAY_S
 
 LAST_EXIT_S: Final = -180.0  # every closed trade ended three minutes before the anchor
 TICKETS_PER_ACCOUNT: Final = 1_000
@@ -28,7 +31,7 @@ LONGEST_TRADE_S: Final = 3.5 * DAY_S
 
 
 class Holding(msgspec.Struct, frozen=True, kw_only=True):
-    """An open position without what the moving market makes of it."""
+    """A position that is open at the anchor, without what the market makes of it."""
 
     ticket: int
     symbol: str
@@ -48,6 +51,7 @@ class Trader:
         self._person = person
         self._market = market
         self._calendar = calendar
+        self._valuer = Valuer(market, person.currency, person.leverage)
         self._instruments = tuple(market.instruments.values())
         self._first_ticket = FIRST_TICKET + (person.account - FIRST_ACCOUNT) * TICKETS_PER_ACCOUNT
 
@@ -93,14 +97,16 @@ class Trader:
         side = Side.BUY if (mid_out >= mid_in) == right else Side.SELL
         volume = self._volume(random, instrument, entry_s, duration_s)
         entry = _fill(instrument, side, mid_in)
-        exit_ = _fill(instrument, _other(side), mid_out)
-        profit = self.profit(instrument, side, volume, entry, exit_, exit_s)
+        exit_ = _fill(instrument, other(side), mid_out)
+        profit = self._valuer.profit(
+            instrument, side, volume, entry=entry, exit_=exit_, market_s=exit_s
+        )
         return ClosedTrade(
             position_id=position_id,
             symbol=instrument.symbol,
             side=side,
             volume=volume,
-            pips=round(_sign(side) * (exit_ - entry) / instrument.pip, 1),
+            pips=round(sign(side) * (exit_ - entry) / instrument.pip, 1),
             profit=profit,
             commission=round(instrument.commission_per_lot * volume, 2),
             swap=_swap(instrument, side, volume, entry_s, exit_s),
@@ -114,8 +120,8 @@ class Trader:
     def _holding(self, random: Random, ticket: int) -> Holding:
         instrument = random.choices(self._instruments, cum_weights=POPULAR)[0]
         open_s = random.uniform(-1.8 * DAY_S, -900.0)
-        sign = random.choice((1, -1)) * self._person.pair_sign
-        side = Side.BUY if sign > 0 else Side.SELL
+        up = random.choice((1, -1)) * self._person.pair_sign
+        side = Side.BUY if up > 0 else Side.SELL
         volume = self._volume(random, instrument, open_s, DAY_S)
         price = _fill(instrument, side, self._market.mid(instrument.symbol, open_s))
         step = round(price * instrument.daily_move * random.uniform(2.5, 4.0), instrument.digits)
@@ -127,8 +133,8 @@ class Trader:
             volume=volume,
             open_s=open_s,
             open_price=price,
-            sl=round(price - sign * step, instrument.digits) if has_sl else None,
-            tp=round(price + sign * step, instrument.digits) if has_tp else None,
+            sl=round(price - up * step, instrument.digits) if has_sl else None,
+            tp=round(price + up * step, instrument.digits) if has_tp else None,
             swap=_swap(instrument, side, volume, open_s, 0.0),
         )
 
@@ -147,66 +153,14 @@ class Trader:
         lots = person.initial_balance * person.risk * random.uniform(0.4, 1.6) / money
         return max(0.01, round(min(lots, most), 2))
 
-    def profit(
-        self,
-        instrument: Instrument,
-        side: Side,
-        volume: float,
-        entry: float,
-        exit_: float,
-        market_s: float,
-    ) -> float:
-        """Money in account currency that the move from entry to exit is worth."""
-        rate = self._market.rate(instrument.quote, self._person.currency, market_s)
-        return round(_sign(side) * (exit_ - entry) * instrument.contract_size * volume * rate, 2)
-
-    def margin(self, holding: Holding) -> float:
-        """What the broker holds back for an open position, in account currency."""
-        person, instrument = self._person, self._market.instruments[holding.symbol]
-        worth = holding.open_price * instrument.contract_size * holding.volume
-        rate = self._market.rate(instrument.quote, person.currency, holding.open_s)
-        return worth * rate / person.leverage
-
-    def position(self, holding: Holding, market_s: float) -> OpenPosition:
-        """An open position at the prices of a moment."""
-        instrument = self._market.instruments[holding.symbol]
-        mid = self._market.mid(instrument.symbol, market_s)
-        current = _fill(instrument, _other(holding.side), mid)
-        return OpenPosition(
-            ticket=holding.ticket,
-            symbol=holding.symbol,
-            side=holding.side,
-            volume=holding.volume,
-            open_price=holding.open_price,
-            current_price=current,
-            sl=holding.sl,
-            tp=holding.tp,
-            profit=self.profit(
-                instrument, holding.side, holding.volume, holding.open_price, current, market_s
-            ),
-            swap=holding.swap,
-            commission=0.0,  # booked when it closes
-            open_time=self._calendar.date(holding.open_s),
-        )
-
 
 def _fill(instrument: Instrument, side: Side, mid: float) -> float:
     bid, ask = instrument.bid_ask(mid)
     return ask if side is Side.BUY else bid
 
 
-def _sign(side: Side) -> int:
-    return 1 if side is Side.BUY else -1
-
-
-def _other(side: Side) -> Side:
-    return Side.SELL if side is Side.BUY else Side.BUY
-
-
 def _swap(
     instrument: Instrument, side: Side, volume: float, entry_s: float, exit_s: float
 ) -> float:
-    nights = math.floor(exit_s / DAY_S) - math.floor(entry_s / DAY_S)
-    # The seller earns less than the buyer pays: the broker keeps a part.
-    rate = instrument.swap_per_lot if side is Side.BUY else -0.6 * instrument.swap_per_lot
-    return round(rate * volume * nights, 2) if nights else 0.0
+    nights = nights_between(entry_s, exit_s)
+    return round(swap_per_lot(instrument, side) * volume * nights, 2) if nights else 0.0

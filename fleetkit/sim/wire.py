@@ -1,17 +1,13 @@
 """What goes wrong between a handler and the client: statuses, bodies, connections.
 
 Why: these faults concern bytes, so they work on finished replies and no handler
-knows of them. May import `agent` and `faults`.
+knows of them. May import `agent`, `answers`, `line` and `faults`.
 The trap: a reset must follow the first half of the body *after* it was read;
 a reset that overtakes it would look like a connection that never answered.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
-import struct
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
@@ -19,10 +15,12 @@ from typing import Any, Final
 import msgspec
 
 from fleetkit import contract
-from fleetkit.agent.app import JSON, Message, Receive, Send
+from fleetkit.agent.app import Message, Receive, Send
 from fleetkit.clock import Clock
+from fleetkit.sim.answers import Answer
+from fleetkit.sim.condition import Condition
 from fleetkit.sim.faults import Faults
-from fleetkit.sim.faulty import Condition
+from fleetkit.sim.line import Line, gone
 
 HTML: Final = b"text/html; charset=utf-8"
 PAGE: Final = (
@@ -52,14 +50,6 @@ VITAL: Final[Mapping[str, tuple[str, str | None]]] = MappingProxyType(
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Spoiled(msgspec.Struct, frozen=True):
-    """A reply as it will go over the wire."""
-
-    status: int
-    body: bytes
-    content_type: bytes = JSON
-
-
 class Held:
     """Stands in for ASGI's ``send``: keeps a finished reply instead of sending it."""
 
@@ -77,18 +67,18 @@ class Held:
             self.body += message["body"]
 
 
-def spoil(faults: Faults, route: str, status: int, body: bytes) -> Spoiled:
+def spoil(faults: Faults, route: str, status: int, body: bytes) -> Answer:
     """The reply that these faults make of a good one."""
     if faults.html_error:
-        return Spoiled(faults.status_code or BAD_GATEWAY, PAGE, HTML)
+        return Answer(faults.status_code or BAD_GATEWAY, PAGE, HTML)
     if faults.status_code is not None:
         detail = {"detail": f"Simulated status {faults.status_code}"}
-        return Spoiled(faults.status_code, msgspec.json.encode(detail))
+        return Answer(faults.status_code, msgspec.json.encode(detail))
     if status == 200:
         body = _in_shape(faults, route, _damaged(faults, route, body))
     if faults.malformed_json:
         body = body[: len(body) * 2 // 3]
-    return Spoiled(status, body)
+    return Answer(status, body)
 
 
 def _damaged(faults: Faults, route: str, body: bytes) -> bytes:
@@ -118,19 +108,19 @@ class Delivery:
 
     def __init__(
         self,
-        reply: Spoiled,
+        reply: Answer,
         *,
         headers: Headers,
         receive: Receive,
         send: Send,
-        transport: asyncio.Transport | None,
+        line: Line | None,
         clock: Clock,
     ) -> None:
         self._reply = reply
         self._headers = headers
         self._receive = receive
         self._send = send
-        self._transport = transport
+        self._line = line
         self._clock = clock
 
     async def whole(self) -> None:
@@ -157,10 +147,9 @@ class Delivery:
         await self._start()
         await self._piece(self._reply.body[: len(self._reply.body) // 2], more=True)
         await self._clock.sleep(READ_PAUSE_S)
-        if self._transport is not None:
-            reset(self._transport)
-        while (await self._receive())["type"] != "http.disconnect":
-            pass  # the server must see the end before it may blame the app
+        if self._line is not None:
+            self._line.reset()
+        await gone(self._receive)
 
     async def _start(self) -> None:
         headers = [(b"content-type", self._reply.content_type), *self._headers]
@@ -177,14 +166,4 @@ class Delivery:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     def _gone(self) -> bool:
-        return self._transport is None or self._transport.is_closing()
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close a connection with a TCP reset instead of a farewell."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        # Linger of zero seconds is what turns a close into a reset.
-        linger = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    transport.abort()
+        return self._line is None or self._line.closing

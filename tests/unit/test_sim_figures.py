@@ -14,17 +14,16 @@ from fleetkit.agent import base
 from fleetkit.agent.request import Request
 from fleetkit.agent.terminal import (
     CloseOrder,
-    ModifyOrder,
     OpenOrder,
-    TradeRefusedError,
     UnknownSymbolError,
 )
 from fleetkit.contract import DealType
-from fleetkit.model import MarginMode, Side
+from fleetkit.model import Side
 from fleetkit.sim.faults import Faults
 from fleetkit.sim.faulty import Condition, FaultyTerminal
 from fleetkit.sim.fleet import SimFleet
-from fleetkit.sim.market import DAY_S, INSTRUMENTS, Market, TradingCalendar
+from fleetkit.sim.market import INSTRUMENTS, Market, TradingCalendar
+from fleetkit.sim.sessions import DAY_S
 from fleetkit.sim.terminal import SimTerminal
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -305,7 +304,7 @@ def test_margin_is_believable() -> None:
             assert state.margin_level == round(100 * equity / margin, 2)
         else:
             assert state.margin_level is None
-        assert state.margin_mode is MarginMode.HEDGING
+        assert state.margin_mode is terminal.margin_mode
         assert state.credit == 0.0
         assert state.company
         assert state.login_ok
@@ -325,16 +324,20 @@ def test_a_symbol_is_what_its_quotes_say() -> None:
             assert steps == pytest.approx(round(steps))
 
 
-def test_every_order_is_refused_before_it_could_do_anything() -> None:
-    """The simulated terminal does not trade yet, and says so in a definite refusal."""
-    terminal = fleet().terminal(7_100_001)
-    for asked in (
-        terminal.open(OpenOrder(symbol="EURUSD", side=Side.BUY, volume=0.1)),
-        terminal.close(CloseOrder(ticket=1)),
-        terminal.modify(ModifyOrder(ticket=1)),
-    ):
-        with pytest.raises(TradeRefusedError, match="Trading not allowed: not yet"):
-            asyncio.run(asked)
+def test_trading_leaves_the_past_alone() -> None:
+    """What was booked before the anchor is the same after a busy day, ticket for ticket."""
+    terminal, untouched = fleet().terminal(7_100_001), fleet().terminal(7_100_001)
+    order = OpenOrder(symbol="EURUSD", side=Side.BUY, volume=0.1, deviation=1000)
+    before = asyncio.run(terminal.account()).balance
+    for _ in range(3):
+        ticket = asyncio.run(terminal.open(order)).position
+        assert ticket is not None
+        asyncio.run(terminal.close(CloseOrder(ticket=ticket, deviation=1000)))
+    past = untouched.ledger.deals
+    assert terminal.ledger.deals[: len(past)] == past
+    assert len(terminal.ledger.deals) == len(past) + 6
+    assert terminal.trades[3:] == untouched.trades
+    assert asyncio.run(terminal.account()).balance != before == untouched.ledger.balance
 
 
 def test_market_time_skips_weekends_before_the_anchor_only() -> None:

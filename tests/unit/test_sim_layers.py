@@ -2,8 +2,8 @@
 
 What they get wrong has a name in the agent API. T7: times are wall times without a
 zone. T8: a window goes by entry, and hides what closed while the broker's clock was
-ahead. T11: swap and fee are absent. (Partial closes, T11's other half, are not
-simulated yet; `test_agent_extended` shows them.)
+ahead. T11: swap and fee are absent, and of a position that was closed in parts only
+the newest part shows.
 """
 
 from __future__ import annotations
@@ -167,21 +167,77 @@ def test_the_ledger_in_pages_is_the_balance() -> None:
 
 @pytest.mark.parametrize("layer", ["base", "extended"])
 def test_trades_are_refused_in_the_same_words(layer: Layer) -> None:
-    """A definite refusal; the extended layer says MetaTrader's number for it."""
+    """A definite refusal; the extended layer says MetaTrader's number for it, where it has one."""
     layers = Layers()
-    order = {"symbol": "EURUSD", "lot": 0.1, "order_type": "BUY"}
-    for method, path, body in (
-        ("POST", "/positions/open", order),
-        ("POST", "/positions/close", {"ticket": 5}),
-        ("PUT", "/positions/modify", {"ticket": 5, "sl": 1.0}),
+    order = {"symbol": "EURUSD", "lot": 0.001, "order_type": "BUY"}
+    for method, path, body, words, retcode in (
+        ("POST", "/positions/open", order, "Lot size 0.001 below minimum 0.01", 10014),
+        ("POST", "/positions/close", {"ticket": 5}, "Position 5 not found", None),
+        ("PUT", "/positions/modify", {"ticket": 5, "sl": 1.0}, "Position 5 not found", None),
     ):
         reply = layers.ask(layer, path, method=method, json=body)
         assert reply.status_code == 400
         said = reply.json()
-        assert said.pop("detail") == "Trading not allowed: not yet"
+        assert said.pop("detail") == words
         assert said == ({} if layer == "base" else {
-            "retcode": 10017, "order_id": None, "order_status": "rejected",
+            "retcode": retcode, "order_id": None, "order_status": "rejected",
         })  # fmt: skip
+
+
+def opened(layers: Layers, layer: Layer, **more: Any) -> int:
+    """The ticket of a position that an agent of that layer was asked to open."""
+    body = {"symbol": "EURUSD", "lot": 0.4, "order_type": "BUY", **more}
+    reply = layers.ask(layer, "/positions/open", method="POST", json=body)
+    assert reply.status_code == 200, reply.text
+    ticket: int = reply.json()["ticket"]
+    return ticket
+
+
+def test_both_layers_see_what_either_traded() -> None:
+    """A position of each, with its stops, its price and its money, and neither after a close."""
+    layers = Layers()
+    bid = layers.ask("base", "/quote/EURUSD").json()["bid"]
+    stops = {"sl": round(bid - 0.01, 5), "tp": round(bid + 0.01, 5)}
+    tickets = [opened(layers, "base", **stops), opened(layers, "extended", **stops)]
+    old, new = layers.both("/positions")
+    for mine, theirs in zip(new["positions"], old["positions"], strict=True):
+        assert without_times(common(mine, theirs)) == without_times(theirs)
+    shown = {each["ticket"]: each for each in old["positions"]}
+    assert [shown[ticket]["sl"] for ticket in tickets] == [stops["sl"]] * 2
+    for layer, ticket in zip(("base", "extended"), reversed(tickets), strict=True):
+        body = {"ticket": ticket, "sl": round(bid - 0.02, 5)}
+        changed = layers.ask(layer, "/positions/modify", method="PUT", json=body)
+        assert changed.json()["new_sl"] == body["sl"]
+        body = {"ticket": ticket, "deviation": 1000}
+        closed = layers.ask(layer, "/positions/close", method="POST", json=body)
+        assert closed.json()["success"] is True
+    old, new = layers.both("/positions")
+    assert not {each["ticket"] for each in new["positions"]} & set(tickets)
+    old, new = layers.both("/trade-history?days=30")
+    assert [t["position_id"] for t in old["trades"][:2]] == tickets
+    for mine, theirs in zip(new["trades"], old["trades"], strict=True):
+        assert without_times(common(mine, theirs)) == without_times(theirs)
+
+
+def test_of_a_position_closed_in_parts_the_base_layer_shows_the_newest_part() -> None:
+    """One row on base, one for each closing deal on extended; only those explain it (T11)."""
+    layers = Layers()
+    before = layers.ask("base", "/accounts").json()["balance"]
+    ticket = opened(layers, "extended")
+    for part in ({"volume": 0.1}, {}):
+        body = {"ticket": ticket, "deviation": 1000, **part}
+        closed = layers.ask("extended", "/positions/close", method="POST", json=body).json()
+        assert closed["order_status"] == "filled"
+    earned = layers.ask("base", "/accounts").json()["balance"] - before
+    old, new = layers.both("/trade-history?days=30")
+    rows = [trade for trade in new["trades"] if trade["position_id"] == ticket]
+    (row,) = (trade for trade in old["trades"] if trade["position_id"] == ticket)
+    assert [trade["closed_volume"] for trade in rows] == [0.3, 0.1]
+    assert {trade["entry_volume"] for trade in rows} == {0.4}
+    assert without_times(common(rows[0], row)) == without_times(row)
+    whole = sum(trade["profit"] + trade["commission"] for trade in rows)
+    assert earned == pytest.approx(whole, abs=0.005)
+    assert earned != pytest.approx(row["profit"] + row["commission"], abs=0.005)
 
 
 def test_faults_work_on_the_extended_layer() -> None:
