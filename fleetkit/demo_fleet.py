@@ -77,9 +77,13 @@ class Demo:
         """Close a position as a person at the terminal would."""
         self._process.persons.close_by_hand(account, ticket)
 
-    def deposit(self, account: int, amount: float, comment: str = "Deposit") -> None:
-        """Pay money into an account, or out of it where ``amount`` is negative."""
-        self._process.persons.deposit(account, amount, comment)
+    def deposit(self, account: int, amount: float, comment: str = "Deposit") -> int:
+        """Pay money into an account; the ticket of the deal that books it."""
+        return self._process.persons.deposit(account, amount, comment)
+
+    def withdraw(self, account: int, amount: float, comment: str = "Withdrawal") -> int:
+        """Pay money out of an account; the ticket of the deal that books it."""
+        return self._process.persons.withdraw(account, amount, comment)
 
     def cancel_deal(self, account: int, ticket: int) -> None:
         """Take a deal back, as brokers do with what should not have been."""

@@ -1,7 +1,7 @@
 """What a person at a terminal does, and a broker: commands that go past the agent.
 
 Why: people trade in the same terminals, money is paid in, deals are cancelled, and
-a client must live with it (T5). May import `agent.terminal` and `fleet`.
+a client must live with it (T5). May import `agent`, `fleet` and `terminal`.
 The trap: the command is for the *account*, whatever its agent is wired to.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, Protocol, cast
+from typing import Final
 
 import msgspec
 
@@ -17,20 +17,7 @@ from fleetkit.agent.terminal import CloseOrder, OpenOrder, TerminalError, TradeR
 from fleetkit.contract import DONE
 from fleetkit.model import Side
 from fleetkit.sim.fleet import SimFleet
-from fleetkit.sim.mishaps import TradingTerminal
-
-
-class PersonsTerminal(TradingTerminal, Protocol):
-    """A terminal that somebody sits at."""
-
-    async def close_by_hand(self, order: CloseOrder) -> TradeResult:
-        """Close a position or a part of it."""
-
-    def deposit(self, amount: float, comment: str) -> object:
-        """Pay money in, or out."""
-
-    def cancel_deal(self, ticket: int) -> object:
-        """The broker takes a deal back."""
+from fleetkit.sim.terminal import SimTerminal
 
 
 class OpenByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +28,7 @@ class OpenByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     side: Side
     volume: float
 
-    async def do(self, terminal: PersonsTerminal) -> int:
+    async def do(self, terminal: SimTerminal) -> int:
         """Do it; the position's ticket."""
         order = OpenOrder(symbol=self.symbol, side=self.side, volume=self.volume)
         result = _done(await terminal.open_by_hand(order))
@@ -54,21 +41,34 @@ class CloseByHand(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: int
     ticket: int
 
-    async def do(self, terminal: PersonsTerminal) -> None:
-        """Do it."""
+    async def do(self, terminal: SimTerminal) -> int:
+        """Do it; the position's ticket."""
         _done(await terminal.close_by_hand(CloseOrder(ticket=self.ticket)))
+        return self.ticket
 
 
 class Deposit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Money is paid in, or out where it is negative."""
+    """Money is paid in."""
 
     account: int
     amount: float
-    comment: str = "Deposit"
+    comment: str
 
-    async def do(self, terminal: PersonsTerminal) -> None:
-        """Do it."""
-        terminal.deposit(self.amount, self.comment)
+    async def do(self, terminal: SimTerminal) -> int:
+        """Do it; the deal's ticket."""
+        return terminal.deposit(self.amount, self.comment).ticket
+
+
+class Withdraw(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Money is paid out."""
+
+    account: int
+    amount: float
+    comment: str
+
+    async def do(self, terminal: SimTerminal) -> int:
+        """Do it; the deal's ticket."""
+        return terminal.withdraw(self.amount, self.comment).ticket
 
 
 class CancelDeal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,24 +77,25 @@ class CancelDeal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account: int
     ticket: int
 
-    async def do(self, terminal: PersonsTerminal) -> None:
-        """Do it."""
-        terminal.cancel_deal(self.ticket)
+    async def do(self, terminal: SimTerminal) -> int:
+        """Do it; the deal's ticket."""
+        return terminal.cancel_deal(self.ticket).ticket
 
 
-Command = OpenByHand | CloseByHand | Deposit | CancelDeal
+Command = OpenByHand | CloseByHand | Deposit | Withdraw | CancelDeal
 COMMANDS: Final[Mapping[str, type[Command]]] = MappingProxyType(
     {
         "open_by_hand": OpenByHand,
         "close_by_hand": CloseByHand,
         "deposit": Deposit,
+        "withdraw": Withdraw,
         "cancel_deal": CancelDeal,
     }
 )
 
 
-async def obey(fleet: SimFleet, name: str, argument: msgspec.Raw) -> int | None:
-    """Carry out one command of that name.
+async def obey(fleet: SimFleet, name: str, argument: msgspec.Raw) -> int:
+    """Carry out one command of that name; the ticket of what it made or ended.
 
     Raises
     ------
@@ -104,7 +105,10 @@ async def obey(fleet: SimFleet, name: str, argument: msgspec.Raw) -> int | None:
     command = msgspec.json.decode(argument, type=COMMANDS[name])
     if command.account not in {seat.account for seat in fleet.seats}:
         raise LookupError(f"no account {command.account} in this fleet")
-    return await command.do(cast(PersonsTerminal, fleet.terminal(command.account)))
+    try:
+        return await command.do(fleet.terminal(command.account))
+    except ValueError as error:  # an amount or a deal that cannot be
+        raise TerminalError(str(error)) from error
 
 
 def _done(result: TradeResult) -> TradeResult:

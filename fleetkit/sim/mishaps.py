@@ -94,7 +94,8 @@ class Mishaps:
             order = in_levels(order, await terminal.quote(order.symbol))
         step = await _step(terminal, order.symbol)
         if faults.foreign_trade is not None:
-            await terminal.open_by_hand(_of_a_person(order, faults.foreign_trade, step))
+            with contextlib.suppress(TerminalError):  # refused: not the agent's business
+                await terminal.open_by_hand(_of_a_person(order, faults.foreign_trade, step))
         part = share_of(order.volume, faults.partial_fill, step)
 
         async def work() -> TradeResult:
@@ -106,7 +107,9 @@ class Mishaps:
                     terminal, "open", ticket, order.comment, result.volume or part, order
                 )
                 if faults.stop_hit:
-                    await terminal.force_close(ticket, DealReason.SL)
+                    # On a netting account an order may have ended the position already.
+                    with contextlib.suppress(TerminalError):
+                        await terminal.force_close(ticket, DealReason.SL)
             return result
 
         return await self._answer(work, faults)

@@ -9,7 +9,7 @@ fault applies.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -42,16 +42,19 @@ class Persons:
         """
         if side not in tuple(Side):
             raise ConfigError("No such side.", key="side", found=side, allowed='"buy" or "sell"')
-        ticket: int = self._do("open_by_hand", account, symbol=symbol, side=side, volume=volume)
-        return ticket
+        return self._do("open_by_hand", account, symbol=symbol, side=side, volume=volume)
 
     def close_by_hand(self, account: int, ticket: int) -> None:
         """Close a position as a person would."""
         self._do("close_by_hand", account, ticket=ticket)
 
-    def deposit(self, account: int, amount: float, comment: str = "Deposit") -> None:
-        """Pay money in, or out where ``amount`` is negative."""
-        self._do("deposit", account, amount=amount, comment=comment)
+    def deposit(self, account: int, amount: float, comment: str = "Deposit") -> int:
+        """Pay money in; the ticket of the deal that books it."""
+        return self._do("deposit", account, amount=amount, comment=comment)
+
+    def withdraw(self, account: int, amount: float, comment: str = "Withdrawal") -> int:
+        """Pay money out; the ticket of the deal that books it."""
+        return self._do("withdraw", account, amount=amount, comment=comment)
 
     def cancel_deal(self, account: int, ticket: int) -> None:
         """Take a deal back, as brokers do with what should not have been."""
@@ -72,5 +75,6 @@ class Persons:
             self._child.ask("executed", self._agents.name_of(agent)), list[Executed]
         )
 
-    def _do(self, command: str, account: int, **argument: object) -> Any:
-        return self._child.ask(command, {"account": account, **argument})
+    def _do(self, command: str, account: int, **argument: object) -> int:
+        ticket: int = self._child.ask(command, {"account": account, **argument})
+        return ticket

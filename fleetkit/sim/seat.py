@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, MutableMapping
 from email.utils import formatdate
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
@@ -27,7 +27,7 @@ from fleetkit.sim.faults import HEALTHY, Faults
 from fleetkit.sim.faulty import FaultyTerminal
 from fleetkit.sim.fleet import Seat, SimFleet
 from fleetkit.sim.line import Line, gone
-from fleetkit.sim.mishaps import Executed, Mishaps, TradingTerminal
+from fleetkit.sim.mishaps import Executed, Mishaps
 from fleetkit.sim.wire import Delivery, Held, spoil
 
 UNKNOWN_ROUTE: Final = "unknown"
@@ -78,9 +78,8 @@ class ServedAgent:
         self._clock = clock
         self._line_of = line_of
         self._mishaps = Mishaps(clock)
-        terminal_of = cast(Callable[[int], TradingTerminal], fleet.terminal)
         self._terminal = FaultyTerminal(
-            terminal_of(seat.account), self.condition, terminal_of, self._mishaps
+            fleet.terminal(seat.account), self.condition, fleet.terminal, self._mishaps
         )
         self._lane = FaultyLane(self.condition, clock)
         self._date = (0, b"")
