@@ -97,10 +97,11 @@ def main() -> int:
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(serve(options))
     except ModuleNotFoundError as error:
-        if error.name not in SERVERS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in SERVERS:
             raise
         sys.stderr.write(
-            f"The simulated fleet needs {error.name}, which is not installed: "
+            f"The simulated fleet needs {missing}, which is not installed: "
             "pip install 'fleetkit[demo]'.\n"
         )
         return 2

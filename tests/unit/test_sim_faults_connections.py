@@ -384,6 +384,37 @@ def was_cut(read: Callable[[], object]) -> bool:
     return True  # a timeout is neither, and goes on up
 
 
+def test_a_lost_answer_over_tls_is_a_reset(demo: SimProcess) -> None:
+    """Not one byte of the answer, then a TCP reset and no farewell of TLS."""
+    demo.faults[FIRST] = Faults(lost_answer=True)
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secure = trust(demo, "http/1.1").wrap_bio(inside, outside, server_hostname="127.0.0.1")
+    body = b'{"symbol": "EURUSD", "lot": 0.2, "order_type": "BUY"}'
+    head = f"POST /positions/open HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token(demo, FIRST)}"
+    head += f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with plain_socket(demo) as raw:
+        while True:
+            try:
+                secure.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outside.read())
+                inside.write(raw.recv(65_536))
+        secure.write(head.encode() + body)
+        raw.sendall(outside.read())
+        # ssl's own sockets call a reset an end of file, so the bytes are read below it.
+        with pytest.raises(ConnectionResetError):
+            read_all(raw, inside)
+        with pytest.raises(ssl.SSLWantReadError):
+            secure.read()
+    assert [each.kind for each in demo.persons.executed(FIRST)] == ["open"]
+
+
+def read_all(raw: socket.socket, into: ssl.MemoryBIO) -> None:
+    while data := raw.recv(65_536):
+        into.write(data)
+
+
 @pytest.mark.parametrize("http2", [True, False])
 def test_older_faults_work_over_tls(demo: SimProcess, http2: bool) -> None:
     """Resets, slow bodies, statuses, hanging: on both versions."""
