@@ -8,6 +8,7 @@ the time, so the same orders at the same moments always get the same prices.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from random import Random
 from types import MappingProxyType
@@ -54,7 +55,7 @@ def is_tradable(volume: float) -> bool:
 def is_on_step(volume: float) -> bool:
     """Whether a volume is a number of whole steps."""
     steps = volume / LEAST_LOTS
-    return abs(steps - round(steps)) < 1e-6
+    return math.isfinite(steps) and abs(steps - round(steps)) < 1e-6
 
 
 def stops_fit(
@@ -70,10 +71,9 @@ def stops_fit(
         distances = (None if sl is None else bid - sl, None if tp is None else tp - bid)
     else:
         distances = (None if sl is None else sl - ask, None if tp is None else ask - tp)
-    least = instrument.spread_points
-    return all(
-        distance is None or round(distance / instrument.point) >= least for distance in distances
-    )
+    # Half a point for what floats make of a distance of whole points.
+    least = (instrument.spread_points - 0.5) * instrument.point
+    return all(distance is None or distance >= least for distance in distances)
 
 
 def slippage_points(account: str, number: int) -> int:

@@ -21,7 +21,7 @@ from fleetkit.agent.terminal import (
     TradeResult,
 )
 from fleetkit.contract import DealType
-from fleetkit.model import Side
+from fleetkit.model import MarginMode, Side
 from fleetkit.sim.fleet import SimFleet
 from fleetkit.sim.terminal import SimTerminal
 from tests.support.fake_clock import FakeClock
@@ -151,6 +151,10 @@ class SimAccount:
         still_open = {position.position_id for position in self.positions}
         for number in booked.keys() - still_open - canceled - {0}:
             assert booked[number] == rows.get(number, 0), number
+        if self.terminal.margin_mode is MarginMode.HEDGING:  # it pays when it closes
+            for number in still_open - canceled:
+                assert number is not None
+                assert booked[number] == rows.get(number, 0), number
         open_costs = sum(booked[n] - rows.get(n, 0) for n in (still_open | canceled) - {None})
         initial = cents(self.terminal.person.initial_balance)
         assert sum(rows.values()) + open_costs + booked[0] - initial == (

@@ -101,12 +101,13 @@ def test_books_add_up_whatever_happens(account: int, script: list[tuple[Any, ...
     account=st.sampled_from((HEDGING, NETTING)),
     script=steps,
     glances=st.lists(st.integers(1, 100_000), min_size=1, max_size=5),
+    sessions=st.booleans(),
 )
 def test_how_often_it_is_asked_changes_nothing(
-    account: int, script: list[tuple[Any, ...]], glances: list[int]
+    account: int, script: list[tuple[Any, ...]], glances: list[int], sessions: bool
 ) -> None:
     """Two terminals with the same orders at the same moments agree, whoever looked meanwhile."""
-    watched, alone = SimAccount(account), SimAccount(account)
+    watched, alone = (SimAccount(account, sessions=sessions) for _ in range(2))
     for step in script:
         if step[0] != "wait":
             take(watched, step)

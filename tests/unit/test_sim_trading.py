@@ -143,7 +143,7 @@ def test_a_close_of_more_than_there_is_is_refused() -> None:
     ticket = account.buy(0.2).position
     more = account.close(ticket, 0.21)
     assert (more.retcode, more.comment) == (Retcode.INVALID_CLOSE_VOLUME, "Invalid close volume")
-    for volume in (0.0, -0.1, 0.005):
+    for volume in (0.0, -0.1, 0.005, math.nan, math.inf):
         assert account.close(ticket, volume).retcode == Retcode.INVALID_VOLUME
     assert opened(account, more).volume == 0.2
 
