@@ -113,7 +113,7 @@ def test_what_needs_tls(demo: SimProcess, fault: str) -> None:
 
 def test_what_needs_tls_from_the_start() -> None:
     """The same sentence where a fleet is to begin with it, and no process stays behind."""
-    with pytest.raises(DemoError, match="Faults.stream_limit needs TLS"):
+    with pytest.raises(DemoError, match=r"Faults\.stream_limit needs TLS"):
         SimProcess.start(accounts=1, faults=Faults(stream_limit=1))
 
 
