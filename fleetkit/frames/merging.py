@@ -9,7 +9,7 @@ is told once is never lost, and never doubled when it is told again, by either o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -41,24 +41,25 @@ def each_once(table: pa.Table) -> pa.Table:
 
     Closing deals stay: two of one position may be equal in all that is told of them.
     """
-    if _any(table["per_deal"]):
-        deals = table.filter(table["per_deal"])
-        others = table.filter(pc.invert(table["per_deal"]))
-        return pa.concat_tables([deals, each_once(others)]) if len(others) else table
-    ids = table["position_id"].drop_null()
+    per_deal = table["per_deal"]
+    ids = table["position_id"]
+    if _any(per_deal):
+        ids = ids.filter(pc.invert(per_deal))
+    ids = ids.drop_null()
     steps = np.diff(ids.to_numpy())
     if (steps > 0).all() or (steps < 0).all() or len(pc.unique(ids)) == len(ids):
         return table  # as good as always
     seen: set[tuple[Any, ...]] = set()
 
-    def first(key: tuple[Any, ...]) -> bool:
-        if key[0] is None:
+    def first(key: tuple[Any, ...], is_deal: bool) -> bool:
+        if key[0] is None or is_deal:
             return True
         known = key in seen
         seen.add(key)
         return not known
 
-    return _keep(table, first)
+    kept = map(first, _identities(table), per_deal.to_pylist())
+    return table.filter(pa.array(kept, pa.bool_()))
 
 
 def newest_first(table: pa.Table) -> pa.Table:
@@ -132,10 +133,6 @@ def _identities(table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*(column.to_pylist() for column in plain), strict=True))
 
 
-def _keep(table: pa.Table, wanted: Callable[[tuple[Any, ...]], bool]) -> pa.Table:
-    return table.filter(pa.array([wanted(key) for key in _identities(table)], pa.bool_()))
-
-
 def _without(table: pa.Table, present: Counter[tuple[Any, ...]]) -> pa.Table:
     """`table` without the nameless trades that are `present` already, each as often as it is."""
     if not present:
@@ -147,4 +144,4 @@ def _without(table: pa.Table, present: Counter[tuple[Any, ...]]) -> pa.Table:
         present[key] -= 1
         return False
 
-    return _keep(table, absent)
+    return table.filter(pa.array(map(absent, _identities(table)), pa.bool_()))
