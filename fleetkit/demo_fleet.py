@@ -99,7 +99,7 @@ def demo(
         ``fleet.demo.faults``.
     layer
         What the agents speak: ``"base"`` as every deployed agent, ``"extended"`` as
-        our own, without a token. This client reads the base fields of both.
+        our own, without a token.
     pooling, cache_ttl_s, progress
         As in `connect`.
 
