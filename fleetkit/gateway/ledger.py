@@ -112,8 +112,9 @@ class LedgerReader:
             return DealsValue(await self._pages(since, account), since)
         kept, start = older.value, since
         if kept.since <= since:
-            newest = kept.block.newest
-            start = kept.since if newest is None else max(newest - DEALS_OVERLAP, kept.since)
+            # A deal dated in the future must not hide those that are made until then.
+            newest = min(kept.block.newest or kept.since, self._clock.now())
+            start = max(newest - DEALS_OVERLAP, kept.since)
         block = await self._pages(start, account)
         if not len(block) and len(kept.block.since(start)):
             self._suspect("shows an empty deal ledger where it had deals before")

@@ -223,7 +223,7 @@ def test_the_words_of_a_trade_mode(fleet, agents, script, number, word):
 
 def test_a_symbol_that_cannot_be_had(fleet, agents, script):
     """A base agent, a name nobody knows, a route that is gone: each says what it is."""
-    with pytest.raises(fk.NotSupported, match="vps00 speaks the base layer only"):
+    with pytest.raises(fk.NotSupported, match="the base layer only; symbols need our own agent"):
         fleet.symbol(agents[0].number, "EURUSD")
     agents[1].always("/symbols/X", Reply({"detail": "Symbol X not found"}, status=404))
     with pytest.raises(fk.AgentRefused, match="Symbol X not found") as caught:
