@@ -22,6 +22,7 @@ from fleetkit.frames.columns import TIME, compact
 
 _OF_THE_READING: Final = ("ambiguous", "naive", "per_deal")  # how it was told, not what
 _CLOSING: Final = ("position_id", "exit_time", "volume", "exit_price")  # tells closing deals apart
+_NO_POSITION: Final = -1
 _TOLD_TWICE: Final = ("position_id", "exit_price", "profit")  # a base row of a deal known better
 
 
@@ -82,9 +83,16 @@ def _of_positions_in(table: pa.Table, other: pa.Table) -> Any:
 
 
 def _known_better(newer: pa.Table, older: pa.Table) -> npt.NDArray[np.bool_]:
-    """Rows a base agent tells of a closing deal that an extended one has told already."""
+    """Rows a base agent tells of a closing deal that an extended one has told already.
+
+    It tells a position's newest part: one no newer than those that are known is one of
+    them. Where its clock is read wrongly, price and profit tell.
+    """
     deals = older.filter(older["per_deal"])
-    found = _found(_keys(newer, _TOLD_TWICE), _keys(deals, _TOLD_TWICE))
+    times, told = _keys(newer, _CLOSING), _keys(deals, _CLOSING)
+    newest = told.groupby("position_id")["exit_time"].max()
+    no_newer = (times["exit_time"] <= times["position_id"].map(newest)).to_numpy()
+    found = no_newer | _found(_keys(newer, _TOLD_TWICE), _keys(deals, _TOLD_TWICE))
     return found & ~_flags(newer["per_deal"]) & _flags(pc.is_valid(newer["position_id"]))
 
 
@@ -103,7 +111,8 @@ def _flags(flags: Any) -> npt.NDArray[np.bool_]:
 
 def _keys(table: pa.Table, names: Sequence[str]) -> pd.DataFrame:
     """Columns as whole numbers, so that even unknown figures can be compared."""
-    columns = {name: table[name].to_numpy() for name in names}
+    columns = {name: table[name].to_numpy() for name in names if name != "position_id"}
+    columns["position_id"] = table["position_id"].fill_null(_NO_POSITION).to_numpy()
     return pd.DataFrame({name: np.asarray(c).view("i8") for name, c in columns.items()})
 
 

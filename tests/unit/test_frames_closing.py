@@ -22,7 +22,7 @@ DAYS = ["2026-01-28", "2026-01-29", "2026-01-30", "2026-01-31"]
 gentle = settings(deadline=None, max_examples=60)
 
 
-def told(position: int, day: str, **more: Any) -> dict[str, Any]:
+def told(position: int | None, day: str, **more: Any) -> dict[str, Any]:
     """What both kinds of agent tell of one closing deal."""
     return {
         "symbol": "EURUSD",
@@ -40,7 +40,7 @@ def told(position: int, day: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def closing(position: int, day: str, **more: Any) -> dict[str, Any]:
+def closing(position: int | None, day: str, **more: Any) -> dict[str, Any]:
     """The same as an extended agent tells it."""
     costs = {"swap": -1.0, "fee": -0.1, "comment": "c", "order_id": None, "closed_volume": 0.5}
     return told(position, day, **costs | more)
@@ -57,15 +57,19 @@ def rows(trades: TradeBlock) -> Counter[tuple[Any, ...]]:
 
 
 # Few values, so that closings of one position meet, repeat and look alike.
-ledgers = st.lists(
-    st.builds(
-        closing,
-        st.integers(1, 3),
-        st.sampled_from(DAYS),
-        exit_price=st.sampled_from([1.09, 1.1]),
-    ),
-    max_size=7,
-)
+def ledgers(positions: Any) -> Any:
+    return st.lists(
+        st.builds(
+            closing,
+            positions,
+            st.sampled_from(DAYS),
+            exit_price=st.sampled_from([1.09, 1.1]),
+        ),
+        max_size=7,
+    )
+
+
+known = st.integers(1, 3)
 
 
 def since(ledger: list[dict[str, Any]], day: str) -> TradeBlock:
@@ -83,7 +87,7 @@ def base(ledger: list[dict[str, Any]]) -> TradeBlock:
 
 
 @gentle
-@given(ledgers, st.lists(st.sampled_from(DAYS), min_size=1, max_size=4))
+@given(ledgers(known | st.none()), st.lists(st.sampled_from(DAYS), min_size=1, max_size=4))
 def test_overlapping_windows_show_each_closing_deal_once(
     ledger: list[dict[str, Any]], windows: list[str]
 ) -> None:
@@ -96,7 +100,7 @@ def test_overlapping_windows_show_each_closing_deal_once(
 
 
 @gentle
-@given(ledgers, st.lists(st.sampled_from([*DAYS, "base"]), max_size=4))
+@given(ledgers(known), st.lists(st.sampled_from([*DAYS, "base"]), max_size=4))
 def test_whichever_layer_answers_the_last_whole_answer_holds(
     ledger: list[dict[str, Any]], answers: list[str]
 ) -> None:
@@ -124,6 +128,10 @@ def test_a_base_row_never_replaces_closing_deals() -> None:
     parts = block(closing(1, DAYS[1], profit=2.0), closing(1, DAYS[0], profit=1.0))
     again = block(told(1, DAYS[1], profit=2.0)).merge(parts)
     assert again.table["swap"].to_pylist() == [-1.0, -1.0]
+    counted_otherwise = block(told(1, DAYS[1], profit=-1.5)).merge(parts)
+    assert counted_otherwise.table["profit"].to_pylist() == [2.0, 1.0]
+    clock_misread = block(told(1, DAYS[3], profit=2.0)).merge(parts)
+    assert clock_misread.table["profit"].to_pylist() == [2.0, 1.0]
     newer = block(told(1, DAYS[2], profit=3.0)).merge(parts)
     assert newer.table["profit"].to_pylist() == [3.0, 2.0, 1.0]
 
