@@ -166,6 +166,22 @@ async def _awaited(fleet, number):
     return len(await fleet.aio.deals(number))
 
 
+def test_spans_that_cross_in_the_air_are_put_together(connect, script, agents, clock, number):
+    """The shorter one, landing last, takes nothing away from the longer one."""
+    fleet = connect(agents.configured(lanes=2), clock=clock)
+    script.deals.append(deal(6, "2025-06-01T00:00:00Z"))
+    short = agents[1].hold("/deals", script._deals)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(fleet.deals, number, days=5)
+        short.wait()
+        assert len(fleet.deals(number, days=365)) == 4
+        short.release()
+        assert call.result().index.tolist() == [3]
+    before = len(script.asked("/deals"))
+    assert len(fleet.deals(number, days=365)) == 4
+    assert len(script.asked("/deals")) == before
+
+
 def page(number, deals, next_after=None):
     return Reply({"account_number": number, "deals": deals, "next_after": next_after})
 
