@@ -139,6 +139,15 @@ def test_a_health_of_another_account_is_wrong_account_until_they_agree(fleet, ag
     assert fleet.accounts().loc[agents[1].number, "status"] == "connected"
 
 
+def test_a_health_asked_before_the_account_was_known_is_held_against_it(fleet, agents, script):
+    """The doctor asks /health first; what it said is compared once the agent is bound."""
+    script.health_number = 9_999_999
+    fleet.doctor()
+    assert "deals" in shown(fleet)[1]
+    until(lambda: shown(fleet)[1] is None)
+    assert fleet.accounts().loc[agents[1].number, "status"] == "wrong_account"
+
+
 def test_positions_of_an_extended_agent(fleet, agents, script):
     """Magic, comment, order id; times carry an offset, so no zone is assumed for it."""
     agents[1].positions = [extended_position(11, open_time="2026-02-01T11:00:00+02:00")]
