@@ -143,8 +143,7 @@ def test_a_health_asked_before_the_account_was_known_is_held_against_it(fleet, a
     """The doctor asks /health first; what it said is compared once the agent is bound."""
     script.health_number = 9_999_999
     fleet.doctor()
-    assert "deals" in shown(fleet)[1]
-    until(lambda: shown(fleet)[1] is None)
+    until(lambda: agents[1].count("/health") == 2 and shown(fleet)[1] is None)
     assert fleet.accounts().loc[agents[1].number, "status"] == "wrong_account"
 
 
