@@ -132,7 +132,8 @@ class AsyncFleet(HistoryCalls):
         -----
         An empty answer after a non-empty one is not believed at once: a failing
         terminal looks the same. It counts as missing until a second empty answer, at
-        least 2 s later, and a changed balance agree.
+        least 2 s later, and a changed balance agree. Our own agent answers an error with
+        an error, so its empty answer is believed.
         """
         gateways = await self.gateways_for(account_numbers(accounts))
         self.notice_jump()

@@ -47,6 +47,8 @@ class HistoryCalls(FleetState):
             Range index; ``entry_time`` and ``exit_time`` in UTC, ``duration``,
             ``volume`` in lots, money in account currency, ``net`` = profit + swap +
             commission + fee, where a part that the agent does not tell counts as 0.
+            A position that was closed in parts has a row for each, with the part's
+            volume, where an extended agent tells it; base agents tell the newest part.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -71,14 +71,16 @@ class DealBlock:
 
     @classmethod
     def from_wire(cls, deals: Sequence[DealWire], time_zone: ZoneInfo | None) -> DealBlock:
-        """Adopt one page of deals.
+        """Adopt one page of deals; of a ticket listed twice the last counts.
 
         Raises
         ------
         FrameError
             For a time that means nothing, with its JSON path.
         """
-        return cls(_newest_first(_adopted(deals, time_zone))) if deals else cls.empty()
+        if not deals:
+            return cls.empty()
+        return cls(_newest_first(_each_once(_adopted(deals, time_zone), keep="last")))
 
     @classmethod
     def joined(cls, blocks: Sequence[DealBlock]) -> DealBlock:
@@ -86,11 +88,7 @@ class DealBlock:
         tables = [block.table for block in reversed(blocks) if len(block)]
         if len(tables) < 2:
             return cls(tables[0]) if tables else cls.empty()
-        table = pa.concat_tables(tables)
-        again = pd.Series(table["deal"].to_numpy()).duplicated().to_numpy()
-        if again.any():
-            table = table.filter(pa.array(~again))
-        return cls(_newest_first(compact(table)))
+        return cls(_newest_first(_each_once(compact(pa.concat_tables(tables)), keep="first")))
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -204,6 +202,11 @@ def _adopted(deals: Sequence[DealWire], time_zone: ZoneInfo | None) -> pa.Table:
 def _places(numbers: list[Any], words: type[IntEnum]) -> pa.Array:
     known = pa.array([int(word) for word in words], pa.int64())
     return pc.index_in(integers(numbers), value_set=known).cast(pa.int8())
+
+
+def _each_once(table: pa.Table, keep: Literal["first", "last"]) -> pa.Table:
+    again = pd.Series(table["deal"].to_numpy()).duplicated(keep).to_numpy()
+    return table.filter(pa.array(~again)) if again.any() else table
 
 
 def _newest_first(table: pa.Table) -> pa.Table:

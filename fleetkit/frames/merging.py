@@ -9,7 +9,7 @@ is told once is never lost, and never doubled when it is told again, by either o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from fleetkit.frames.columns import TIME, compact
 
 _OF_THE_READING: Final = ("ambiguous", "naive", "per_deal")  # how it was told, not what
 _CLOSING: Final = ("position_id", "exit_time", "volume", "exit_price")  # tells closing deals apart
+_NO_POSITION: Final = -1
 _TOLD_TWICE: Final = ("position_id", "exit_price", "profit")  # a base row of a deal known better
 
 
@@ -41,24 +42,25 @@ def each_once(table: pa.Table) -> pa.Table:
 
     Closing deals stay: two of one position may be equal in all that is told of them.
     """
-    if _any(table["per_deal"]):
-        deals = table.filter(table["per_deal"])
-        others = table.filter(pc.invert(table["per_deal"]))
-        return pa.concat_tables([deals, each_once(others)]) if len(others) else table
-    ids = table["position_id"].drop_null()
+    per_deal = table["per_deal"]
+    ids = table["position_id"]
+    if _any(per_deal):
+        ids = ids.filter(pc.invert(per_deal))
+    ids = ids.drop_null()
     steps = np.diff(ids.to_numpy())
     if (steps > 0).all() or (steps < 0).all() or len(pc.unique(ids)) == len(ids):
         return table  # as good as always
     seen: set[tuple[Any, ...]] = set()
 
-    def first(key: tuple[Any, ...]) -> bool:
-        if key[0] is None:
+    def first(key: tuple[Any, ...], is_deal: bool) -> bool:
+        if key[0] is None or is_deal:
             return True
         known = key in seen
         seen.add(key)
         return not known
 
-    return _keep(table, first)
+    kept = map(first, _identities(table), per_deal.to_pylist())
+    return table.filter(pa.array(kept, pa.bool_()))
 
 
 def newest_first(table: pa.Table) -> pa.Table:
@@ -81,9 +83,16 @@ def _of_positions_in(table: pa.Table, other: pa.Table) -> Any:
 
 
 def _known_better(newer: pa.Table, older: pa.Table) -> npt.NDArray[np.bool_]:
-    """Rows a base agent tells of a closing deal that an extended one has told already."""
+    """Rows a base agent tells of a closing deal that an extended one has told already.
+
+    It tells a position's newest part: one no newer than those that are known is one of
+    them. Where its clock is read wrongly, price and profit tell.
+    """
     deals = older.filter(older["per_deal"])
-    found = _found(_keys(newer, _TOLD_TWICE), _keys(deals, _TOLD_TWICE))
+    times, told = _keys(newer, _CLOSING), _keys(deals, _CLOSING)
+    newest = told.groupby("position_id")["exit_time"].max()
+    no_newer = (times["exit_time"] <= times["position_id"].map(newest)).to_numpy()
+    found = no_newer | _found(_keys(newer, _TOLD_TWICE), _keys(deals, _TOLD_TWICE))
     return found & ~_flags(newer["per_deal"]) & _flags(pc.is_valid(newer["position_id"]))
 
 
@@ -102,7 +111,8 @@ def _flags(flags: Any) -> npt.NDArray[np.bool_]:
 
 def _keys(table: pa.Table, names: Sequence[str]) -> pd.DataFrame:
     """Columns as whole numbers, so that even unknown figures can be compared."""
-    columns = {name: table[name].to_numpy() for name in names}
+    columns = {name: table[name].to_numpy() for name in names if name != "position_id"}
+    columns["position_id"] = table["position_id"].fill_null(_NO_POSITION).to_numpy()
     return pd.DataFrame({name: np.asarray(c).view("i8") for name, c in columns.items()})
 
 
@@ -132,10 +142,6 @@ def _identities(table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*(column.to_pylist() for column in plain), strict=True))
 
 
-def _keep(table: pa.Table, wanted: Callable[[tuple[Any, ...]], bool]) -> pa.Table:
-    return table.filter(pa.array([wanted(key) for key in _identities(table)], pa.bool_()))
-
-
 def _without(table: pa.Table, present: Counter[tuple[Any, ...]]) -> pa.Table:
     """`table` without the nameless trades that are `present` already, each as often as it is."""
     if not present:
@@ -147,4 +153,4 @@ def _without(table: pa.Table, present: Counter[tuple[Any, ...]]) -> pa.Table:
         present[key] -= 1
         return False
 
-    return _keep(table, absent)
+    return table.filter(pa.array(map(absent, _identities(table)), pa.bool_()))

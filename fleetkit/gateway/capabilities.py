@@ -113,7 +113,12 @@ class Advertised:
         raise NotSupported(message, agent=link.name, status_code=status, account=link.account)
 
     def saw_account(self, wire: AccountWire) -> bool:
-        """Take note of what an account's reply shows; whether ``/health`` is worth asking now."""
+        """Take note of what an account's reply shows; whether ``/health`` is worth asking now.
+
+        It is when it spoke for another account while the agent was bound to none yet.
+        """
+        if self.known is not None and self.known.account not in (None, wire.account_number):
+            return True
         if not has_figures(wire):
             if self.known is None or self.has(Capability.ACCOUNT_FIGURES):
                 self.roll_back()

@@ -108,16 +108,22 @@ class LedgerReader:
         account = await self._known_account()
         await self._advertised.require(Capability.DEALS, "deals need")
         older = self._caches.deals.last_good(self._link.name)
-        if older is None:
-            return DealsValue(await self._pages(since, account), since)
-        kept, start = older.value, since
-        if kept.since <= since:
-            newest = kept.block.newest
-            start = kept.since if newest is None else max(newest - DEALS_OVERLAP, kept.since)
+        kept = DealsValue(DealBlock.empty(), since) if older is None else older.value
+        start = since
+        if older is not None and kept.since <= since:
+            # A deal dated in the future must not hide those that are made until then.
+            newest = min(kept.block.newest or kept.since, self._clock.now())
+            start = max(newest - DEALS_OVERLAP, kept.since)
         block = await self._pages(start, account)
         if not len(block) and len(kept.block.since(start)):
             self._suspect("shows an empty deal ledger where it had deals before")
-        return DealsValue(block.merge(kept.block), min(since, kept.since))
+        read = DealsValue(block.merge(kept.block), min(since, kept.since))
+        # Another span may have landed while this one was read.
+        latest = self._caches.deals.last_good(self._link.name)
+        if latest is None or latest is older:
+            return read
+        known = latest.value
+        return DealsValue(read.block.merge(known.block), min(read.since, known.since))
 
     async def _history(self, since: datetime, query: dict[str, str]) -> tuple[int, TradeBlock]:
         try:

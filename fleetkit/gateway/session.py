@@ -183,7 +183,7 @@ class Gateway:
         if refusal is not None:
             raise refusal
         account = await self._known_account()
-        await self._advertised.require(Capability.SYMBOLS, "how symbols are traded says only")
+        await self._advertised.require(Capability.SYMBOLS, "symbols need")
         try:
             wire = await self.link.ask(contract.SYMBOL, symbol=symbol)
         except NotSupported:

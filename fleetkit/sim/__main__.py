@@ -15,13 +15,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from fleetkit.clock import Clock, SystemClock
 from fleetkit.errors import ConfigError, DemoError
 from fleetkit.sim.control import Control, Host
 from fleetkit.sim.fleet import SimFleet
 
-SERVERS = ("uvicorn", "hypercorn", "h2", "trustme")  # what the extra brings
+PAUSE_S: Final = 0.02  # of idle work, while clients wait
+SERVERS: Final = ("uvicorn", "hypercorn", "h2", "trustme")  # what the extra brings
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -45,7 +47,7 @@ async def serve(options: argparse.Namespace) -> None:
     control = Control(server)
     helpers = [
         asyncio.create_task(control.run()),
-        asyncio.create_task(warm_up(fleet, clock, control.announced)),
+        asyncio.create_task(warm_up(server, clock, control.announced)),
     ]
     await server.serve()
     for helper in helpers:
@@ -69,11 +71,13 @@ def _server(options: argparse.Namespace, fleet: SimFleet, clock: Clock) -> Host:
     )
 
 
-async def warm_up(fleet: SimFleet, clock: Clock, announced: asyncio.Event) -> None:
+async def warm_up(server: Host, clock: Clock, announced: asyncio.Event) -> None:
     """Make every account's history in idle moments, so that first answers are quick."""
     await announced.wait()
-    for seat in fleet.seats:
-        fleet.terminal(seat.account).warm_up()
+    for seat in server.fleet.seats:
+        while server.busy:
+            await clock.sleep(PAUSE_S)
+        server.fleet.terminal(seat.account).warm_up()
         await clock.sleep(0)
 
 
@@ -97,10 +101,11 @@ def main() -> int:
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(serve(options))
     except ModuleNotFoundError as error:
-        if error.name not in SERVERS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in SERVERS:
             raise
         sys.stderr.write(
-            f"The simulated fleet needs {error.name}, which is not installed: "
+            f"The simulated fleet needs {missing}, which is not installed: "
             "pip install 'fleetkit[demo]'.\n"
         )
         return 2

@@ -1,7 +1,7 @@
 """Answers that are not the agent's own: refusals before it was asked, lies after.
 
 Why: some faults answer for the agent, with the words and headers a real one would
-use. May import `agent`, `contract` and `faults`.
+use. May import `agent`, `contract`, `mishaps` and `faults`.
 The trap: a lie about an order is told only where the order was executed. What the
 terminal refused is answered as it is, or a refusal would look ambiguous.
 """
@@ -19,6 +19,7 @@ from fleetkit.agent.request import HttpError
 from fleetkit.agent.trading import WORDS
 from fleetkit.contract import Call, OrderStatus
 from fleetkit.sim.faults import Faults
+from fleetkit.sim.mishaps import NO_ANSWER
 
 TIMED_OUT: Final = "Request timed out"
 CHALLENGE: Final = b'Bearer realm="agent"'
@@ -49,9 +50,8 @@ def refusal(faults: Faults, call: Call[Any] | None, layer: Layer) -> HttpError |
 
 def about_order(faults: Faults, call: Call[Any], answer: Answer) -> Answer:
     """What the answer to an order becomes."""
-    if faults.late_execution_s is not None and answer.status != 200:
-        detail = {"detail": "The terminal did not answer in time"}
-        return Answer(GATEWAY_TIMEOUT, msgspec.json.encode(detail))
+    if faults.late_execution_s is not None and NO_ANSWER.encode() in answer.body:
+        return Answer(GATEWAY_TIMEOUT, msgspec.json.encode({"detail": NO_ANSWER}))
     if faults.executed_as_400 and answer.status == 200:
         return Answer(400, _as_400(faults.executed_as_400, call, answer.body))
     return answer

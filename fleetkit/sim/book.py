@@ -145,7 +145,7 @@ class Book:
             done,
             DealEntry.OUT if turned is None else DealEntry.INOUT,
             volume=part.volume if turned is None else round(part.volume + turned.volume, 2),
-            profit=profit,
+            profit=cents(profit) / 100,  # through whole cents, which know no -0.0
             swap=part.swap / 100,
             commission=(part.due + (0 if turned is None else turned.paid)) / 100,
             fee=part.fee_due / 100,
@@ -299,7 +299,7 @@ def _row(instrument: Instrument, position: Position, part: Position, deal: Deal)
         symbol=position.symbol,
         side=position.side,
         volume=part.volume,
-        pips=round(move / instrument.pip, 1),
+        pips=round(move / instrument.pip, 1) + 0.0,  # no -0.0
         profit=deal.profit,
         commission=(part.due + part.paid) / 100,
         swap=deal.swap,

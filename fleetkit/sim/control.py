@@ -49,6 +49,10 @@ class Host(Protocol):
     def tls(self) -> bool:
         """Whether over TLS."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether idle work should wait."""
+
     def agents(self) -> list[dict[str, object]]:
         """What a client needs to connect to each."""
 

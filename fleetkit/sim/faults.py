@@ -119,7 +119,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         byte of the answer.
     late_execution_s
         504 at once, and the order is executed that many seconds later (T13). Reads
-        are answered meanwhile, and show nothing of it.
+        are answered meanwhile, and show nothing of it. What the agent refuses is
+        answered as it is.
     executed_as_400
         The order was executed, the answer is a 400 with this text (T4); ``True`` for
         ``"Order failed: Request timed out"``, ``"Close failed: ..."`` and so on. What
@@ -138,8 +139,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stop_hit
         The position that was opened is closed by its stop before the answer (T5).
     queue_full
-        503, nothing was done; with ``Retry-After`` on the extended layer. On both
-        every route, but for ``/health`` of the extended layer.
+        503, nothing was done; with ``Retry-After`` on the extended layer, whose
+        ``/health`` and ``/orders`` are answered beside the queue.
     stops_unit
         ``"pips"``: ``sl`` and ``tp`` of ``/positions/open`` are taken for pips,
         whatever ``/health`` advertises (T6); ``/positions/modify`` keeps price levels.

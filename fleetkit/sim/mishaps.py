@@ -34,6 +34,7 @@ from fleetkit.model import Side
 from fleetkit.sim.faults import Faults
 
 DEFAULT_STEP: Final = 0.01  # lots
+NO_ANSWER: Final = "The terminal did not answer in time"
 Work = Callable[[], Awaitable[TradeResult]]
 
 
@@ -155,7 +156,7 @@ class Mishaps:
         late = asyncio.create_task(self._later(work, faults, faults.late_execution_s))
         self._late.add(late)
         late.add_done_callback(self._late.discard)
-        raise TerminalError("The terminal did not answer in time")
+        raise TerminalError(NO_ANSWER)
 
     async def _later(self, work: Work, faults: Faults, delay_s: float) -> None:
         await self._clock.sleep(delay_s)

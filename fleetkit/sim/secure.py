@@ -42,6 +42,7 @@ class SecureDoor:
         self._config = settings(keep_alive_s)
         self._socket = bound(0)
         self.port = self._socket.getsockname()[1]
+        self.handshakes = 0  # under way
         self._accepting: asyncio.Task[None] | None = None
         self._callers: set[asyncio.Task[None]] = set()
         self._lines: dict[tuple[str, int], SecureLine] = {}
@@ -114,27 +115,35 @@ class SecureDoor:
             if condition.faults.slow_tls_s:
                 await condition.change(timeout_s=condition.faults.slow_tls_s)
             undo.pop_all()  # from here on its transport closes it
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        self.handshakes += 1
         try:
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol,
-                connection,
-                ssl=self._authority.context(condition.faults),
-                ssl_handshake_timeout=HANDSHAKE_S,
-            )
+            reader, writer = await self._shake_hands(condition.faults, connection)
         except OSError:  # the client went away, or did not like the certificate
             return
-        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        finally:
+            self.handshakes -= 1
         line = SecureLine(agent, self._config, reader, writer)
-        name = transport.get_extra_info("peername")
+        name = writer.get_extra_info("peername")
         self._lines[name] = line
         try:
             await line.serve()
         finally:
             del self._lines[name]
-            transport.abort()
+            line.transport.abort()
+
+    async def _shake_hands(
+        self, faults: Faults, connection: socket.socket
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport, _ = await loop.connect_accepted_socket(
+            lambda: protocol,
+            connection,
+            ssl=self._authority.context(faults),
+            ssl_handshake_timeout=HANDSHAKE_S,
+        )
+        return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 class SecureFleetServer:
@@ -172,6 +181,11 @@ class SecureFleetServer:
             )
             for seat, door in zip(fleet.seats, self._doors, strict=True)
         ]
+
+    @property
+    def busy(self) -> bool:
+        """Whether clients wait for handshakes."""
+        return any(door.handshakes for door in self._doors)
 
     def agents(self) -> list[dict[str, object]]:
         """What a client needs to connect to each of them."""

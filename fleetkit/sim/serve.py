@@ -103,6 +103,7 @@ class FleetServer(uvicorn.Server):
     """
 
     tls: Final = False
+    busy: Final = False  # a connection without TLS costs nothing
 
     def __init__(
         self, fleet: SimFleet, clock: Clock, *, keep_alive_s: float, layer: Layer = "base"

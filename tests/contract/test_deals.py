@@ -113,6 +113,16 @@ def test_a_later_read_asks_for_the_end_only(fleet, script, number, clock):
     assert frame.loc[5, "comment"] == "booked late"
 
 
+def test_a_deal_dated_in_the_future_hides_no_other(fleet, script, number, clock):
+    """What is read again starts two days ago at the latest."""
+    script.deals.append(deal(4, "2031-01-01T00:00:00Z"))
+    assert fleet.deals(number).index[0] == 4
+    script.deals.append(deal(5, "2026-02-01T13:00:00Z"))
+    clock.advance(7_200)
+    assert fleet.deals(number).index.tolist() == [4, 5, 3, 2, 1]
+    assert script.asked("/deals")[-1]["from"] == "2026-01-30T14:00:00+00:00"
+
+
 def test_a_longer_span_is_read_from_its_start(fleet, script, number):
     """What was never read so far back is asked for, and joined with what is kept."""
     script.deals.append(deal(6, "2025-06-01T00:00:00Z"))
@@ -154,6 +164,22 @@ def test_callers_at_once_share_one_reading(fleet, script, agents, number):
 
 async def _awaited(fleet, number):
     return len(await fleet.aio.deals(number))
+
+
+def test_spans_that_cross_in_the_air_are_put_together(connect, script, agents, clock, number):
+    """The shorter one, landing last, takes nothing away from the longer one."""
+    fleet = connect(agents.configured(lanes=2), clock=clock)
+    script.deals.append(deal(6, "2025-06-01T00:00:00Z"))
+    short = agents[1].hold("/deals", script._deals)
+    with ThreadPoolExecutor(1) as threads:
+        call = threads.submit(fleet.deals, number, days=5)
+        short.wait()
+        assert len(fleet.deals(number, days=365)) == 4
+        short.release()
+        assert call.result().index.tolist() == [3]
+    before = len(script.asked("/deals"))
+    assert len(fleet.deals(number, days=365)) == 4
+    assert len(script.asked("/deals")) == before
 
 
 def page(number, deals, next_after=None):

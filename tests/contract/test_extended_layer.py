@@ -139,6 +139,14 @@ def test_a_health_of_another_account_is_wrong_account_until_they_agree(fleet, ag
     assert fleet.accounts().loc[agents[1].number, "status"] == "connected"
 
 
+def test_a_health_asked_before_the_account_was_known_is_held_against_it(fleet, agents, script):
+    """The doctor asks /health first; what it said is compared once the agent is bound."""
+    script.health_number = 9_999_999
+    fleet.doctor()
+    until(lambda: agents[1].count("/health") == 2 and shown(fleet)[1] is None)
+    assert fleet.accounts().loc[agents[1].number, "status"] == "wrong_account"
+
+
 def test_positions_of_an_extended_agent(fleet, agents, script):
     """Magic, comment, order id; times carry an offset, so no zone is assumed for it."""
     agents[1].positions = [extended_position(11, open_time="2026-02-01T11:00:00+02:00")]
@@ -223,7 +231,7 @@ def test_the_words_of_a_trade_mode(fleet, agents, script, number, word):
 
 def test_a_symbol_that_cannot_be_had(fleet, agents, script):
     """A base agent, a name nobody knows, a route that is gone: each says what it is."""
-    with pytest.raises(fk.NotSupported, match="vps00 speaks the base layer only"):
+    with pytest.raises(fk.NotSupported, match="the base layer only; symbols need our own agent"):
         fleet.symbol(agents[0].number, "EURUSD")
     agents[1].always("/symbols/X", Reply({"detail": "Symbol X not found"}, status=404))
     with pytest.raises(fk.AgentRefused, match="Symbol X not found") as caught:

@@ -43,6 +43,10 @@ def reading(fleet: fk.Fleet) -> None:
     assert_type(fleet.trades({7100001}, since=date(2026, 2, 1), strict=False), pd.DataFrame)
     assert_type(fleet.trades(since=datetime(2026, 2, 1)), pd.DataFrame)  # noqa: DTZ001 - naive is taken for UTC
     assert_type(fleet.trades(since="2026-02-01"), pd.DataFrame)
+    assert_type(fleet.deals(days=90), pd.DataFrame)
+    assert_type(
+        fleet.deals([7100001], since="2026-02-01", refresh=True, strict=False), pd.DataFrame
+    )
     assert_type(fleet.agents(), pd.DataFrame)
     assert_type(fleet.summary(), pd.DataFrame)
     assert_type(fleet.doctor(), pd.DataFrame)
@@ -50,6 +54,7 @@ def reading(fleet: fk.Fleet) -> None:
     assert_type(fleet.reconnect(7100001), pd.DataFrame)
     assert_type(fleet.account(7100001), fk.Account)
     assert_type(fleet.quote(7100001, "EURUSD"), fk.Quote)
+    assert_type(fleet.symbol(7100001, "EURUSD"), fk.Symbol)
     fleet.cancel_all()
     fleet.close(timeout_s=1)
 
@@ -73,7 +78,7 @@ def caching(fleet: fk.Fleet) -> None:
     fleet.cache.clear()
 
 
-def records(account: fk.Account, quote: fk.Quote) -> None:
+def records(account: fk.Account, quote: fk.Quote, symbol: fk.Symbol, can: fk.Capabilities) -> None:
     """What is not known is None, never a sentinel."""
     assert_type(account.account, int)
     assert_type(account.balance, float | None)
@@ -82,6 +87,13 @@ def records(account: fk.Account, quote: fk.Quote) -> None:
     assert_type(account.error, str | None)
     assert_type(quote.bid, float)
     assert_type(quote.spread, float)
+    assert_type(symbol.volume_step, float)
+    assert_type(symbol.stops_level_points, int | None)
+    assert_type(symbol.trade_mode, fk.TradeMode | None)
+    assert_type(can.api, str | None)
+    assert_type(can.names, frozenset[str])
+    assert_type(can.stops_unit, fk.StopsUnit | None)
+    assert_type(can.has(fk.Capability.DEALS), bool)
 
 
 async def awaiting(fleet: fk.Fleet) -> None:
@@ -91,7 +103,9 @@ async def awaiting(fleet: fk.Fleet) -> None:
     assert_type(await fleet.aio.account(7100001), fk.Account)
     assert_type(await fleet.aio.positions(strict=False), pd.DataFrame)
     assert_type(await fleet.aio.trades([7100001], days=90), pd.DataFrame)
+    assert_type(await fleet.aio.deals(7100001, since="2026-01-01"), pd.DataFrame)
     assert_type(await fleet.aio.quote(7100001, "EURUSD"), fk.Quote)
+    assert_type(await fleet.aio.symbol(7100001, "EURUSD"), fk.Symbol)
     assert_type(await fleet.aio.cache.stats(), fk.CacheStats)
     await fleet.aio.set_phase(7100001, "F2")
     async with fleet.aio as entered:

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,44 @@ def test_the_version_is_negotiated_and_shown(
             assert fleet.doctor()["http_version"].tolist() == [spoken]
             assert fleet.agents()["connections"].tolist() == [1]
         server.wait_until_left()
+
+
+@pytest.mark.parametrize("offers", ["h2", "http/1.1"])
+def test_the_certificates_end_and_the_next_connection_are_known(
+    authority: Authority, offers: str
+) -> None:
+    """Of the certificate last shown; a call goes over the connection that is kept, if one is."""
+
+    async def scenario() -> None:
+        with RawServer(tls=authority.server(offers)) as server:
+            async with agent_http(server.url, ca_file=authority.file) as http:
+                assert (http.tls_expiry, http.next_connection) == (None, None)
+                reply = await http.call(ACCOUNTS, deadline_s=DEADLINE_S)
+                assert (reply.connection, http.next_connection) == (1, 1)
+                assert http.tls_expiry is not None
+                assert http.tls_expiry > datetime(2026, 1, 1, tzinfo=UTC)
+                await asyncio.to_thread(server.drop_idle)
+                await until(lambda: http.next_connection is None)
+                assert (await http.call(ACCOUNTS, deadline_s=DEADLINE_S)).connection == 2
+
+    run(scenario())
+
+
+def test_plain_http_has_no_certificate_and_waits_are_measured() -> None:
+    """Each call's wait for its turn, zero where the lane was free."""
+
+    async def scenario() -> None:
+        with RawServer() as server:
+            async with agent_http(server.url) as http:
+                await asyncio.gather(*(get(http) for _ in range(3)))
+                assert http.tls_expiry is None
+                waits = list(http.lane_waits_s)
+                assert len(waits) == 3
+                assert waits == sorted(waits)
+                assert waits[1] >= http.latencies_s[0] * 0.5
+                assert waits[0] < waits[1] < waits[2]
+
+    run(scenario())
 
 
 def test_plain_http_speaks_http_1_1_whatever_is_asked() -> None:

@@ -22,10 +22,22 @@ import pytest
 import fleetkit as fk
 from fleetkit.agent.app import Layer
 from fleetkit.errors import DemoError
-from fleetkit.sim import Faults, Latency, SimAgent, SimProcess
-
-FIRST, SECOND = 7_100_001, 7_100_002
-BOUND_S = 10.0
+from fleetkit.sim import Faults, Latency, SimProcess
+from tests.unit.sim_secure import (
+    BOUND_S,
+    FIRST,
+    SECOND,
+    RawH2,
+    address,
+    agent_of,
+    client,
+    get,
+    of_kind,
+    plain_socket,
+    secure_socket,
+    token,
+    trust,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,86 +70,6 @@ def plain(
     """A fleet without TLS, of each layer."""
     yield plain_fleets[request.param]
     plain_fleets[request.param].faults.clear()
-
-
-def agent_of(demo: SimProcess, account: int) -> SimAgent:
-    return next(agent for agent in demo.agents if agent["account"] == account)
-
-
-def address(demo: SimProcess, account: int) -> tuple[str, int]:
-    return "127.0.0.1", int(agent_of(demo, account)["url"].rpartition(":")[2])
-
-
-def token(demo: SimProcess, account: int) -> str:
-    return Path(agent_of(demo, account)["token"].removeprefix("file:")).read_text()
-
-
-def trust(demo: SimProcess, *protocols: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=agent_of(demo, FIRST)["ca_file"])
-    if protocols:
-        context.set_alpn_protocols(list(protocols))
-    return context
-
-
-def client(demo: SimProcess, account: int, *, http2: bool = True) -> httpx.Client:
-    return httpx.Client(
-        base_url=agent_of(demo, account)["url"],
-        http2=http2,
-        verify=trust(demo),
-        headers={"authorization": f"Bearer {token(demo, account)}"},
-        timeout=BOUND_S,
-    )
-
-
-def get(demo: SimProcess, account: int, path: str, *, http2: bool = True) -> httpx.Response:
-    with client(demo, account, http2=http2) as asking:
-        return asking.get(path)
-
-
-class RawH2:
-    """The h2 library over a bare TLS socket: a client that shares no code with httpx."""
-
-    def __init__(self, demo: SimProcess, account: int) -> None:
-        raw = socket.create_connection(address(demo, account), timeout=BOUND_S)
-        self.socket = trust(demo, "h2").wrap_socket(raw, server_hostname="127.0.0.1")
-        assert self.socket.selected_alpn_protocol() == "h2"
-        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
-        self.h2.initiate_connection()
-        self._authority = f"127.0.0.1:{address(demo, account)[1]}"
-        self._token = token(demo, account)
-        self._flush()
-
-    def __enter__(self) -> RawH2:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    def ask(self, path: str) -> int:
-        """Send a request; its stream."""
-        stream = self.h2.get_next_available_stream_id()
-        headers = [(":method", "GET"), (":path", path), (":scheme", "https")]
-        headers += [(":authority", self._authority), ("authorization", f"Bearer {self._token}")]
-        self.h2.send_headers(stream, headers, end_stream=True)
-        self._flush()
-        return stream
-
-    def until(self, kind: type[h2.events.Event] | None) -> list[h2.events.Event]:
-        """What comes up to the first event of that kind, or to the end of the connection."""
-        seen: list[h2.events.Event] = []
-        while data := self.socket.recv(65_536):
-            seen += self.h2.receive_data(data)
-            self._flush()
-            if kind is not None and any(isinstance(event, kind) for event in seen):
-                break
-        return seen
-
-    def _flush(self) -> None:
-        self.socket.sendall(self.h2.data_to_send())
-
-
-def of_kind(seen: list[h2.events.Event], kind: type[h2.events.Event]) -> list[Any]:
-    return [event for event in seen if isinstance(event, kind)]
 
 
 @pytest.mark.parametrize(("http2", "version"), [(True, "HTTP/2"), (False, "HTTP/1.1")])
@@ -339,15 +271,6 @@ def answered(connection: socket.socket) -> bool:
     return said.startswith(b"HTTP/1.1 200")
 
 
-def secure_socket(fleet: SimProcess) -> socket.socket:
-    raw = socket.create_connection(address(fleet, FIRST), timeout=BOUND_S)
-    return trust(fleet, "http/1.1").wrap_socket(raw, server_hostname="127.0.0.1")
-
-
-def plain_socket(fleet: SimProcess) -> socket.socket:
-    return socket.create_connection(address(fleet, FIRST), timeout=BOUND_S)
-
-
 def test_idle_http2_connections_are_cut(demo: SimProcess) -> None:
     """One that has a request under way is not idle."""
     with RawH2(demo, FIRST) as raw:
@@ -382,6 +305,37 @@ def was_cut(read: Callable[[], object]) -> bool:
     with contextlib.suppress(ConnectionResetError, ssl.SSLError):
         read()
     return True  # a timeout is neither, and goes on up
+
+
+def test_a_lost_answer_over_tls_is_a_reset(demo: SimProcess) -> None:
+    """Not one byte of the answer, then a TCP reset and no farewell of TLS."""
+    demo.faults[FIRST] = Faults(lost_answer=True)
+    inside, outside = ssl.MemoryBIO(), ssl.MemoryBIO()
+    secure = trust(demo, "http/1.1").wrap_bio(inside, outside, server_hostname="127.0.0.1")
+    body = b'{"symbol": "EURUSD", "lot": 0.2, "order_type": "BUY"}'
+    head = f"POST /positions/open HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token(demo, FIRST)}"
+    head += f"\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with plain_socket(demo) as raw:
+        while True:
+            try:
+                secure.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                raw.sendall(outside.read())
+                inside.write(raw.recv(65_536))
+        secure.write(head.encode() + body)
+        raw.sendall(outside.read())
+        # ssl's own sockets call a reset an end of file, so the bytes are read below it.
+        with pytest.raises(ConnectionResetError):
+            read_all(raw, inside)
+        with pytest.raises(ssl.SSLWantReadError):
+            secure.read()
+    assert [each.kind for each in demo.persons.executed(FIRST)] == ["open"]
+
+
+def read_all(raw: socket.socket, into: ssl.MemoryBIO) -> None:
+    while data := raw.recv(65_536):
+        into.write(data)
 
 
 @pytest.mark.parametrize("http2", [True, False])

@@ -111,6 +111,12 @@ def test_what_needs_tls(demo: SimProcess, fault: str) -> None:
     assert repr(demo.faults) == "<FaultControl 3 agents, none faulty>"
 
 
+def test_what_needs_tls_from_the_start() -> None:
+    """The same sentence where a fleet is to begin with it, and no process stays behind."""
+    with pytest.raises(DemoError, match=r"Faults\.stream_limit needs TLS"):
+        SimProcess.start(accounts=1, faults=Faults(stream_limit=1))
+
+
 @pytest.mark.parametrize("skew_s", [-300.0, 7_200.0])
 def test_a_machine_whose_clock_is_wrong(demo: SimProcess, skew_s: float) -> None:
     """The agent's times and the Date header are off together; what was booked is not."""

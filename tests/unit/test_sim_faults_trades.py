@@ -81,6 +81,18 @@ def test_a_late_execution(layer: Layer) -> None:
     run(layer, scenario)
 
 
+@both
+def test_what_is_refused_is_not_late(layer: Layer) -> None:
+    """A symbol that does not exist is refused at once, in the agent's own words."""
+
+    async def scenario(agent: Paper) -> None:
+        await agent.set(late_execution_s=40)
+        reply = await agent.open(symbol="NOSUCH")
+        assert (reply.status_code, reply.json()["detail"]) == (400, "Symbol NOSUCH not found")
+
+    run(layer, scenario)
+
+
 def test_what_the_order_log_says_of_a_late_execution() -> None:
     """`unknown` while nobody knows, `filled` when the ledger shows it."""
 

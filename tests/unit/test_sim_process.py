@@ -103,6 +103,37 @@ def eventually_refused(port: int) -> bool:
     return False
 
 
+def test_what_tls_needs_is_gone_when_its_parent_is_killed() -> None:
+    """Certificates and tokens do not outlive the fleet, whoever ends it."""
+    program = (
+        "from fleetkit.sim import SimProcess\n"
+        "demo = SimProcess.start(accounts=2, layer='extended', tls=True)\n"
+        "print(demo.agents[0]['ca_file'], flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as parent:
+        assert parent.stdout is not None
+        file = Path(parent.stdout.readline().decode().strip())
+        assert file.is_file()
+        parent.kill()
+    deadline = time.perf_counter() + 5
+    while file.parent.exists():
+        assert time.perf_counter() < deadline
+
+
+def test_the_end_of_input_ends_a_secure_fleet_while_requests_hang() -> None:
+    """Nobody waits for a hanging answer, nor for a handshake that never comes."""
+    with SimProcess.start(accounts=2, layer="extended", tls=True) as demo:
+        demo.faults.set(None, Faults(hang=True, slow_tls_s=600))
+        where = ("127.0.0.1", port_of(demo.agents[0]["url"]))
+        with socket.create_connection(where, timeout=5) as half_made:
+            demo._child._input.close()
+            assert demo._child._process.wait(3) == 0
+            half_made.close()
+
+
 def test_stop_is_quick_final_and_may_be_repeated() -> None:
     """No zombie, no open pipe, and a sentence for who asks afterwards."""
     with warnings.catch_warnings():
@@ -146,18 +177,24 @@ def test_a_start_that_fails_says_why() -> None:
         SimProcess.start(accounts=0)
 
 
-def test_without_uvicorn_the_sentence_says_what_to_install(tmp_path: Path) -> None:
-    """The server is an optional extra."""
+@pytest.mark.parametrize("missing", ["uvicorn", "hypercorn", "trustme"])
+def test_without_its_server_the_sentence_says_what_to_install(tmp_path: Path, missing: str) -> None:
+    """The servers are an optional extra."""
+    arguments = ["--layer", "extended"]
+    if missing != "uvicorn":
+        arguments += ["--tls-folder", str(tmp_path / "tls")]
+        (tmp_path / "tls").mkdir()
     program = (
         "import sys, runpy\n"
-        "sys.modules['uvicorn'] = None\n"
-        "sys.argv = ['fleetkit.sim']\n"
+        f"sys.modules[{missing!r}] = None\n"
+        f"sys.argv = ['fleetkit.sim', *{arguments!r}]\n"
         "runpy.run_module('fleetkit.sim', run_name='__main__')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=False, timeout=30
     )
     assert done.returncode == 2
+    assert missing in done.stderr.decode()
     assert done.stderr.decode().strip().endswith("pip install 'fleetkit[demo]'.")
     assert b"Traceback" not in done.stderr
 
