@@ -171,7 +171,11 @@ def _status(kind: Kind, retcode: int) -> OrderStatus:
 
 
 async def _check(terminal: Terminal) -> None:
-    if not await terminal.initialised():
+    try:
+        up = await terminal.initialised()
+    except TerminalError as error:  # a question failed; no order was sent
+        raise TradeRefusedError("MT5 not initialized") from error
+    if not up:
         raise TradeRefusedError("MT5 not initialized")
     try:
         account = await terminal.account()
