@@ -195,20 +195,25 @@ class OrderDesk:
 
     async def _execute(self, call: Call[Any], trade: Trade, gone: Gone) -> Reply:
         async with self._turn(call):
-            if self._ended:
-                raise busy("the agent has ended")
-            if gone():
-                # Its caller took it for lost. Executed now, it would be a surprise.
-                raise busy("the caller went away before the terminal was asked")
-            outcome = await self._ask(trade)
+            self._check_wanted(gone)
+            outcome = await self._ask(trade, gone)
         reply = extended_reply(trade, outcome)
         if self._log is not None and trade.order_id is not None:
             await self._settle(self._log, trade.order_id, outcome.settlement, reply)
         return reply
 
-    async def _ask(self, trade: Trade) -> Outcome:
+    def _check_wanted(self, gone: Gone) -> None:
+        # Its caller took it for lost. Executed now, it would be a surprise.
+        if self._ended:
+            raise busy("the agent has ended")
+        if gone():
+            raise busy("the caller went away before the terminal was asked")
+
+    async def _ask(self, trade: Trade, gone: Gone) -> Outcome:
         try:
-            return await execute(self._terminal, trade)
+            return await execute(self._terminal, trade, lambda: self._check_wanted(gone))
+        except HttpError:
+            raise  # the last question before the order, and it was not sent
         except Exception as error:  # noqa: BLE001 - whatever broke, the order may be out there
             return no_answer(trade, f"{type(error).__name__}: {error}")
 
@@ -255,7 +260,7 @@ class OrderDesk:
         if evidence.status is OrderStatus.PARTIALLY_FILLED and young:
             return order  # written down now, it would stay "in part" for ever
         await self._settle(log, order.intent.order_id, evidence, None)
-        return await self._on_disk(log.find, order.intent.order_id) or order
+        return msgspec.structs.replace(order, settlement=evidence, settled_at=self._now())
 
     async def _on_disk(
         self,
