@@ -221,8 +221,7 @@ def test_without_the_extra(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Where hypercorn is missing the sentence names the extra."""
-    monkeypatch.setitem(sys.modules, "hypercorn", None)
-    monkeypatch.setitem(sys.modules, "hypercorn.asyncio", None)
+    monkeypatch.setitem(sys.modules, "hypercorn.app_wrappers", None)
     monkeypatch.delitem(sys.modules, "fleetkit.agent.serve", raising=False)
     assert main(["agent", *SIMULATED]) == 1
     assert "pip install 'fleetkit[agent]'" in capfd.readouterr().err
