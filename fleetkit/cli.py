@@ -1,4 +1,4 @@
-"""The `fleetkit` command: demo, accounts, trades, doctor.
+"""The `fleetkit` command: demo, accounts, trades, doctor, agent.
 
 Why: a first look without a notebook, and one-off tables for other programs. An
 entry point: it may import everything. The trap: standard output carries the table
@@ -22,13 +22,17 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import fleetkit
+from fleetkit.agent.command import add_agent_command
+from fleetkit.agent.terminal import Terminal as AgentTerminal
+from fleetkit.clock import SystemClock
 from fleetkit.demo_fleet import demo
 from fleetkit.errors import FleetkitError, PartialResult
 from fleetkit.fleet import Fleet, connect
 from fleetkit.frames import DataFrame
 from fleetkit.frames.tables import FORMATS, totals_text, write_table
 from fleetkit.html import visible_text
-from fleetkit.sim.fleet import MOST_ACCOUNTS
+from fleetkit.sim.fleet import MOST_ACCOUNTS, SimFleet
+from fleetkit.sim.people import FIRST_ACCOUNT
 
 ACCOUNTS_SHOWN: Final = (
     "account", "status", "balance", "pnl", "age_s", "source", "pnl_pct", "phase", "vs_group",
@@ -122,7 +126,14 @@ def command_parser() -> argparse.ArgumentParser:
     )
     _add_common(doctor)
     doctor.set_defaults(run=_doctor)
+
+    add_agent_command(commands, _simulated_terminal)
     return parser
+
+
+def _simulated_terminal(account: int | None) -> AgentTerminal:
+    fleet = SimFleet(accounts=1, seed=7, clock=SystemClock())
+    return fleet.terminal(FIRST_ACCOUNT if account is None else account)
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ client takes such a 404 for "never reached the terminal".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
@@ -20,6 +21,7 @@ from fleetkit.agent.base import HANDLERS
 from fleetkit.agent.desk import OrderDesk
 from fleetkit.agent.extended import Extended
 from fleetkit.agent.guard import (
+    BODY_S,
     JSON_TYPE,
     Caller,
     Message,
@@ -29,7 +31,9 @@ from fleetkit.agent.guard import (
     check_json,
     check_token,
     header,
+    only_header,
     read_body,
+    rest_of_body,
 )
 from fleetkit.agent.lane import Lane, LaneFullError
 from fleetkit.agent.openapi import OPENAPI_PATH, document
@@ -47,6 +51,8 @@ __all__ = ["JSON", "AgentApp", "Message", "Receive", "Scope", "Send", "query_of"
 JSON: Final = JSON_TYPE
 ORDER_ID_NAME: Final = contract.ORDER_ID_HEADER.lower().encode()
 Layer = Literal["base", "extended"]
+
+LOGGER: Final = logging.getLogger("fleetkit.agent")
 
 BODY_LIMIT: Final = 65_536  # bytes; the largest request has some hundred
 QUEUE_LIMIT: Final = 32  # requests that wait for one terminal
@@ -73,8 +79,10 @@ class AgentApp:
     queue_limit, turn_s
         How many requests may wait for the terminal, and how long, on the extended
         layer; above that they are answered 503 and nothing is done.
-    body_limit
-        The largest body in bytes.
+    body_limit, body_s
+        The largest body in bytes, and how long it may take to arrive.
+    drain_s
+        How long orders in flight may take when the agent ends.
     clock
         What time it is, and how long a call takes.
     """
@@ -90,6 +98,8 @@ class AgentApp:
         queue_limit: int = QUEUE_LIMIT,
         turn_s: float = TURN_S,
         body_limit: int = BODY_LIMIT,
+        body_s: float = BODY_S,
+        drain_s: float = DRAIN_S,
         clock: Clock | None = None,
     ) -> None:
         if layer == "base" and (token is not None or order_log is not None):
@@ -101,7 +111,8 @@ class AgentApp:
         self._lane = Lane() if lane is None else lane
         self._routes = Routes(contract.BASE if layer == "base" else contract.EXTENDED)
         self._token = token
-        self._queue_limit, self._turn_s, self._body_limit = queue_limit, turn_s, body_limit
+        self._queue_limit, self._turn_s, self._drain_s = queue_limit, turn_s, drain_s
+        self._body_limit, self._body_s = body_limit, body_s
         self._encoders = {} if layer == "base" else encoders()
         capabilities = [
             each for each in Capability if each is not Capability.ORDERS or order_log is not None
@@ -132,16 +143,17 @@ class AgentApp:
                 headers.append((b"vary", b"accept-encoding"))
             if encoding is not None:
                 headers.append((b"content-encoding", encoding.encode()))
-            await send_body(send, reply.status, body, headers=headers)
+            async with rest_of_body(scope, receive):
+                await send_body(send, reply.status, body, headers=headers)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def close(self, within_s: float = DRAIN_S) -> None:
+    async def close(self) -> None:
         """Let orders in flight end, within a bound, when the server takes no more requests."""
         await self._vitals.close()
-        await self._desk.close(within_s)
+        await self._desk.close(self._drain_s)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         try:
@@ -154,6 +166,9 @@ class AgentApp:
             return error.reply
         except TerminalError as error:
             return Reply(500, {"detail": str(error)})
+        except Exception:  # a mistake of ours; the caller gets JSON all the same
+            LOGGER.exception("%s %s ended in an error", scope["method"], scope["path"])
+            return Reply(500, {"detail": "The agent made a mistake; its log has the details."})
 
     async def _answer_base(self, scope: Scope, receive: Receive) -> Reply:
         call, values = self._routes.find(scope["method"], scope["path"])
@@ -188,8 +203,8 @@ class AgentApp:
     ) -> Request:
         body = b""
         if call.body is not None:
-            body = await read_body(scope, receive, self._body_limit)
-        order_id = header(scope, ORDER_ID_NAME) if call.trades else None
+            body = await read_body(scope, receive, self._body_limit, self._body_s)
+        order_id = only_header(scope, ORDER_ID_NAME) if call.trades else None
         return Request(
             call=call,
             values=values,

@@ -10,6 +10,7 @@ die at any moment, and what has been asked of the terminal is not called back.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -39,7 +40,9 @@ Gone = Callable[[], bool]  # whether the caller is
 
 REPLAYED: Final = ((b"idempotent-replayed", b"true"),)
 LEDGER_SLACK: Final = timedelta(hours=1)  # between two clocks, where a deal is looked for
+IN_PARTS: Final = timedelta(minutes=1)  # an order may still be filling, deal by deal
 LOOK_S: Final = 1.0  # to wait for the ledger, before an order is called unknown as before
+NOT_WRITTEN: Final = "what became of it could not be written down"
 ENDED: Final = "the agent ended before the terminal's answer was written down"
 
 
@@ -77,6 +80,7 @@ class OrderDesk:
         self._tasks: set[asyncio.Task[Reply]] = set()
         self._looks: dict[str, asyncio.Task[LoggedOrder]] = {}
         self._closing: asyncio.Task[None] | None = None
+        self._ended = False
         # SQLite's commits wait for the disk; the loop must not wait with them.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="order-log")
 
@@ -119,6 +123,9 @@ class OrderDesk:
         self._check_open()
         in_flight = order_id in self._flights
         found = await self._on_disk(self._log.find, order_id)
+        in_flight = in_flight or order_id in self._flights
+        if found is not None and not in_flight:
+            found = _open_ended(found)
         if found is None and not in_flight:
             body = {"status": OrderStatus.NEVER_RECEIVED.value, "order_id": order_id}
             return Reply(404, {**body, "account_number": account})
@@ -144,6 +151,7 @@ class OrderDesk:
             look.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=within_s)
+        self._ended = True  # an order that still waits for its turn has missed it
         if self._log is not None:
             await self._on_disk(self._log.close)
         self._disk.shutdown(wait=False)
@@ -180,23 +188,32 @@ class OrderDesk:
         try:
             return await self._execute(call, trade, gone)
         except HttpError:  # the terminal was not asked
-            await self._on_disk(log.withdraw, trade.intent.order_id)
+            # Where the log cannot forget it, the id is used up: unknown, never executed.
+            with contextlib.suppress(OrderLogError):
+                await self._on_disk(log.withdraw, trade.intent.order_id)
             raise
 
     async def _execute(self, call: Call[Any], trade: Trade, gone: Gone) -> Reply:
         async with self._turn(call):
-            if gone():
-                # Its caller took it for lost. Executed now, it would be a surprise.
-                raise busy("the caller went away before the terminal was asked")
-            outcome = await self._ask(trade)
+            self._check_wanted(gone)
+            outcome = await self._ask(trade, gone)
         reply = extended_reply(trade, outcome)
         if self._log is not None and trade.order_id is not None:
             await self._settle(self._log, trade.order_id, outcome.settlement, reply)
         return reply
 
-    async def _ask(self, trade: Trade) -> Outcome:
+    def _check_wanted(self, gone: Gone) -> None:
+        # Its caller took it for lost. Executed now, it would be a surprise.
+        if self._ended:
+            raise busy("the agent has ended")
+        if gone():
+            raise busy("the caller went away before the terminal was asked")
+
+    async def _ask(self, trade: Trade, gone: Gone) -> Outcome:
         try:
-            return await execute(self._terminal, trade)
+            return await execute(self._terminal, trade, lambda: self._check_wanted(gone))
+        except HttpError:
+            raise  # the last question before the order, and it was not sent
         except Exception as error:  # noqa: BLE001 - whatever broke, the order may be out there
             return no_answer(trade, f"{type(error).__name__}: {error}")
 
@@ -239,8 +256,11 @@ class OrderDesk:
         evidence = _evidence(order, [deal for deal in book.deals if _belongs(deal, order)])
         if evidence is None:
             return order  # no deal is no proof: it may come later
+        young = self._now() - order.received_at < IN_PARTS
+        if evidence.status is OrderStatus.PARTIALLY_FILLED and young:
+            return order  # written down now, it would stay "in part" for ever
         await self._settle(log, order.intent.order_id, evidence, None)
-        return await self._on_disk(log.find, order.intent.order_id) or order
+        return msgspec.structs.replace(order, settlement=evidence, settled_at=self._now())
 
     async def _on_disk(
         self,
@@ -249,7 +269,21 @@ class OrderDesk:
         **kwargs: Parameters.kwargs,
     ) -> Result:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._disk, lambda: work(*args, **kwargs))
+        try:
+            done = loop.run_in_executor(self._disk, lambda: work(*args, **kwargs))
+        except RuntimeError as error:  # its thread has ended
+            raise OrderLogError("The order log is closed: the agent has ended.") from error
+        return await done
+
+
+def _open_ended(order: LoggedOrder) -> LoggedOrder:
+    # Accepted, and nobody works on it any more: its end could not be written down.
+    if order.settlement.status is not OrderStatus.ACCEPTED:
+        return order
+    made = msgspec.structs.replace(
+        order.settlement, status=OrderStatus.UNKNOWN, message=NOT_WRITTEN
+    )
+    return msgspec.structs.replace(order, settlement=made)
 
 
 def _replay(known: LoggedOrder, trade: Trade) -> Reply:

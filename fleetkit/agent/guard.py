@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fleetkit.agent.request import HttpError
+from fleetkit.agent.request import HttpError, unprocessable
 
 DISCARD: Final = 1_048_576  # bytes of a body too large that are read to answer in order
 BODY_S: Final = 10.0  # for a whole body to arrive
@@ -29,6 +30,21 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     """A header's value; of one given twice the first counts."""
     pairs: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
     return next((value for key, value in pairs if key.lower() == name), None)
+
+
+def only_header(scope: Scope, name: bytes) -> bytes | None:
+    """A header that must not be given twice with two values: nobody could say which counts.
+
+    Raises
+    ------
+    HttpError
+        422.
+    """
+    pairs: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+    values = {value for key, value in pairs if key.lower() == name}
+    if len(values) > 1:
+        raise unprocessable(name.decode(), "Given more than once, with different values")
+    return next(iter(values), None)
 
 
 def check_token(scope: Scope, token: str | None) -> None:
@@ -62,7 +78,7 @@ def check_json(scope: Scope) -> None:
         raise HttpError(415, "Expected a body of application/json", headers=accept)
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+async def read_body(scope: Scope, receive: Receive, limit: int, within_s: float = BODY_S) -> bytes:
     """The whole body.
 
     Raises
@@ -74,10 +90,10 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     if said.isdigit() and (len(said) > 18 or int(said) > max(limit, DISCARD)):
         raise _too_large(limit)
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(within_s):
             return await _read(receive, limit)
     except TimeoutError as error:
-        raise HttpError(408, f"The body did not arrive within {BODY_S:g} s") from error
+        raise HttpError(408, f"The body did not arrive within {within_s:g} s") from error
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -101,6 +117,36 @@ async def _read(receive: Receive, limit: int) -> bytes:
 
 def _too_large(limit: int) -> HttpError:
     return HttpError(413, f"The body is larger than {limit} bytes")
+
+
+@asynccontextmanager
+async def rest_of_body(scope: Scope, receive: Receive) -> AsyncIterator[None]:
+    """Throw away what still comes in while the answer goes out.
+
+    A server hands a body over piece by piece and waits where nobody takes them: with a
+    body that no handler reads, connection and request would wait for each other for ever.
+    """
+    if not _may_have_body(scope):
+        yield
+        return
+    taking = asyncio.create_task(_take_all(receive))
+    try:
+        yield
+    finally:
+        taking.cancel()
+        await asyncio.wait([taking])
+
+
+async def _take_all(receive: Receive) -> None:
+    while (await receive())["type"] == "http.request":
+        pass
+
+
+def _may_have_body(scope: Scope) -> bool:
+    if scope.get("http_version", "1.1").startswith(("2", "3")):
+        return True  # it needs no header to have one
+    said = header(scope, b"content-length")
+    return said not in (None, b"0") or header(scope, b"transfer-encoding") is not None
 
 
 class Caller:

@@ -2,8 +2,9 @@
 
 Why: HTTP/2 needs a server that speaks it. May import hypercorn (the extra
 ``fleetkit[agent]``) and `app`; nothing else imports it.
-The trap: hypercorn waits for open connections without a bound when it ends, and
-a hanging terminal holds its callers for ever. The bound is here.
+The trap: hypercorn keeps task and socket of a connection that its client has closed
+until keep-alive runs out, and its own loop cannot be told how to end. So its
+protocols are used here, and the listening and the ending are ours.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, cast
 
-from hypercorn.asyncio import serve
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Event, Updated
 
 from fleetkit.agent.app import AgentApp
 
@@ -26,7 +30,26 @@ REQUESTS_PER_CONNECTION: Final = 1_000_000  # a GOAWAY fails what is in flight: 
 STREAMS: Final = 100  # at once on one connection; a client that is told none sends one
 HANDSHAKE_S: Final = 10.0
 STOP_S: Final = 5.0  # for requests in flight, when the agent ends; orders have longer
+FLUSH_S: Final = 0.5  # for the last answers to leave
+CUT_S: Final = 1.0  # for what was cut off to end
 BACKLOG: Final = 256
+MOST_CONNECTIONS: Final = 1_000  # at once; more are closed at once
+LOGGER: Final = logging.getLogger("fleetkit.agent.server")
+
+
+class Connection(TCPServer):
+    """One connection, gone as soon as its client is."""
+
+    async def protocol_send(self, event: Event) -> None:
+        """Wait for no next request from a client that has closed its side."""
+        if isinstance(event, Updated) and event.idle and self.reader.at_eof():
+            await self.idle_task.stop()
+        else:
+            await super().protocol_send(event)
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
 
 
 class AgentServer:
@@ -43,7 +66,10 @@ class AgentServer:
     keep_alive_s
         After how long an idle connection is dropped.
     stop_s
-        How long requests in flight may take when it ends.
+        How long requests in flight may take when it ends; orders have the app's
+        ``drain_s`` after that.
+    most_connections
+        How many there may be at once.
     """
 
     def __init__(
@@ -56,6 +82,7 @@ class AgentServer:
         key: Path | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
         stop_s: float = STOP_S,
+        most_connections: int = MOST_CONNECTIONS,
     ) -> None:
         if (certificate is None) != (key is None):
             raise ValueError("A certificate needs its key, and a key its certificate.")
@@ -65,7 +92,9 @@ class AgentServer:
         self._socket = _listening(host, port)
         self.host: str = host
         self.port: int = self._socket.getsockname()[1]
-        self._config = _config(certificate, key, keep_alive_s, stop_s)
+        self._config = _config(certificate, key, keep_alive_s)
+        self._most_connections = most_connections
+        self._connections: set[asyncio.Task[Any]] = set()
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
 
@@ -94,7 +123,6 @@ class AgentServer:
     async def start(self) -> None:
         """Begin to serve on the running loop."""
         # The socket listens already: whoever connects now waits in its backlog.
-        self._config.bind = [f"fd://{self._socket.detach()}"]
         self._running = asyncio.create_task(self._run())
 
     async def wait(self) -> None:
@@ -109,32 +137,79 @@ class AgentServer:
         if running is None:
             self._socket.close()
             return
-        await asyncio.wait([running], timeout=self._stop_s + 1.0)
-        if not running.done():
-            running.cancel()  # a terminal hangs, and its callers with it
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-        await self.app.close()
+        await running
 
     async def _run(self) -> None:
-        # An ASGI app for hypercorn's checker, whose TypedDicts are narrower than ours.
-        await serve(cast(Any, self.app), self._config, shutdown_trigger=self._stopping.wait)
+        context, tls = WorkerContext(None), self._config.create_ssl_context()
+        # For hypercorn's checker, whose TypedDicts are narrower than our ASGI app.
+        app = ASGIWrapper(cast(Any, self.app))
+
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await self._hold(app, context, reader, writer)
+
+        server = await asyncio.start_server(
+            connected,
+            sock=self._socket,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+        )
+        try:
+            await self._stopping.wait()
+            # Python 3.11 drops, and does not close, a connection that is just coming in.
+            await asyncio.sleep(0)
+        finally:
+            server.close()
+            await context.terminated.set()  # idle connections end by themselves
+            await self._end()
+
+    async def _hold(
+        self,
+        app: ASGIWrapper,
+        context: WorkerContext,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= self._most_connections:
+            writer.transport.abort()
+            return
+        self._connections.add(task)
+        loop = asyncio.get_running_loop()
+        try:
+            await Connection(app, loop, self._config, context, {}, reader, writer)
+        except asyncio.CancelledError:
+            pass  # cut off by `_end`, which waits for nothing but this
+        except Exception as error:  # noqa: BLE001 - a broken connection is its client's trouble
+            LOGGER.info("A connection broke: %r", error)
+        finally:
+            writer.transport.abort()
+            self._connections.discard(task)
+
+    async def _end(self) -> None:
+        await self._quiet(self._stop_s)
+        await self.app.close()  # whoever waits for an order is still connected
+        await self._quiet(FLUSH_S)
+        for connection in self._connections:
+            connection.cancel()  # a terminal hangs, and its callers with it
+        await self._quiet(CUT_S)
+        await asyncio.sleep(0)  # a socket closes a turn after its owner let go
+
+    async def _quiet(self, within_s: float) -> None:
+        if self._connections:
+            await asyncio.wait(set(self._connections), timeout=within_s)
 
 
-def _config(
-    certificate: Path | None, key: Path | None, keep_alive_s: float, stop_s: float
-) -> Config:
+def _config(certificate: Path | None, key: Path | None, keep_alive_s: float) -> Config:
     config = Config()
     if certificate is not None and key is not None:
         config.certfile, config.keyfile = str(certificate), str(key)
     config.keep_alive_timeout = keep_alive_s
     config.keep_alive_max_requests = REQUESTS_PER_CONNECTION
     config.h2_max_concurrent_streams = STREAMS
-    config.graceful_timeout = stop_s
-    config.ssl_handshake_timeout = HANDSHAKE_S
     config.include_server_header = False  # nobody's business
     config.accesslog = None
-    config.errorlog = logging.getLogger("fleetkit.agent.server")
+    config.errorlog = LOGGER
     return config
 
 
@@ -144,7 +219,9 @@ def _listening(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with contextlib.ExitStack() as undo:
         undo.callback(listening.close)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Windows means something else by it: two agents would share one port.
+        own = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listening.setsockopt(socket.SOL_SOCKET, own, 1)
         listening.bind((host, port))
         listening.listen(BACKLOG)
         listening.setblocking(False)

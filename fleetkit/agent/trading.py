@@ -50,6 +50,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
     order_id: str | None
     digest: bytes
+    check: Callable[[Terminal], Awaitable[None]] | None = None  # before it is asked
     ask: Callable[[Terminal], Awaitable[TradeResult]]
 
     @property
@@ -83,10 +84,19 @@ def trade_of(request: Request) -> Trade:
     return _READERS[request.call.name](request)
 
 
-async def execute(terminal: Terminal, trade: Trade) -> Outcome:
-    """Ask the terminal, and say what its answer proves."""
+async def execute(
+    terminal: Terminal, trade: Trade, at_last: Callable[[], None] | None = None
+) -> Outcome:
+    """Ask the terminal, and say what its answer proves.
+
+    ``at_last`` is called after the last check and before the order, and may raise.
+    """
     try:
         await _check(terminal)
+        if trade.check is not None:
+            await trade.check(terminal)
+        if at_last is not None:
+            at_last()
         result = await trade.ask(terminal)
     except TradeRefusedError as error:
         settlement = Settlement(
@@ -171,7 +181,11 @@ def _status(kind: Kind, retcode: int) -> OrderStatus:
 
 
 async def _check(terminal: Terminal) -> None:
-    if not await terminal.initialised():
+    try:
+        up = await terminal.initialised()
+    except TerminalError as error:  # a question failed; no order was sent
+        raise TradeRefusedError("MT5 not initialized") from error
+    if not up:
         raise TradeRefusedError("MT5 not initialized")
     try:
         account = await terminal.account()
@@ -215,10 +229,6 @@ def _open(request: Request) -> Trade:
         comment=_told(order_id, body.comment),
     )
 
-    async def ask(terminal: Terminal) -> TradeResult:
-        await _check_volume(terminal, order)
-        return await terminal.open(order)
-
     return Trade(
         kind="open",
         ticket=None,
@@ -226,7 +236,8 @@ def _open(request: Request) -> Trade:
         comment=body.comment or "",
         order_id=order_id,
         digest=_digest("open", msgspec.structs.replace(body, order_id=None)),
-        ask=ask,
+        check=lambda terminal: _check_volume(terminal, order),
+        ask=lambda terminal: terminal.open(order),
     )
 
 

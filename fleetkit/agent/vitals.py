@@ -9,6 +9,7 @@ asked in a task of its own, and the last answer stands until the next one comes.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from fleetkit.clock import Clock
 from fleetkit.contract import API_VERSION, Capability
 from fleetkit.model import StopsUnit
 
+LOGGER: Final = logging.getLogger("fleetkit.agent")
 PATIENCE_S: Final = 0.025  # for the terminal's own answer
 STUCK_S: Final = 10.0  # in one call, after which a terminal is called unhealthy
 
@@ -97,5 +99,8 @@ class Vitals:
             self._up = False
         except LaneFullError:
             pass  # somebody was faster: their call tells how the terminal is
+        except Exception:
+            self._up = False
+            LOGGER.exception("The terminal broke when it was asked how it is")
         finally:
             self._probe = None

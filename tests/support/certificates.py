@@ -27,6 +27,16 @@ class Authority:
         self._authority.cert_pem.write_to_path(str(path))
         return path
 
+    @cached_property
+    def pem_files(self) -> tuple[Path, Path]:
+        """A certificate chain for loopback and its key, as a server is given them."""
+        chain, key = self.folder / "chain.pem", self.folder / "key.pem"
+        made = self._authority.issue_cert("127.0.0.1", "localhost")
+        made.private_key_pem.write_to_path(str(key))
+        for blob in made.cert_chain_pems:
+            blob.write_to_path(str(chain), append=True)
+        return chain, key
+
     def server(self, *protocols: str, host: str = "127.0.0.1") -> ssl.SSLContext:
         """A server's context that offers these protocols by ALPN (none: no ALPN at all)."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

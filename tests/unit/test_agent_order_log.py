@@ -78,9 +78,9 @@ def test_an_agent_that_dies_in_the_middle(tmp_path: Path) -> None:
 def test_the_ledger_proves_only_the_right_side() -> None:
     """A stop that closed under the same comment is no proof of the open; too little is partial."""
 
-    async def scenario(entry: int, volume: float) -> str:
-        log = OrderLog(":memory:")
-        log.accept(Intent(order_id=ID, kind="open", digest=b"", wanted=0.5), NOW)
+    async def scenario(entry: int, volume: float, age_s: float = 61) -> str:
+        log, received_at = OrderLog(":memory:"), NOW - timedelta(seconds=age_s)
+        log.accept(Intent(order_id=ID, kind="open", digest=b"", wanted=0.5), received_at)
         log.settle(ID, Settlement(status=OrderStatus.UNKNOWN), NOW)
         terminal = PaperTerminal()
         terminal.book_deal(entry=entry, position=77, volume=volume, comment=ID)
@@ -90,6 +90,8 @@ def test_the_ledger_proves_only_the_right_side() -> None:
 
     assert asyncio.run(scenario(1, 0.5)) == "unknown"
     assert asyncio.run(scenario(0, 0.2)) == "partially_filled"
+    # A young one may still be filling, and what is written down stays.
+    assert asyncio.run(scenario(0, 0.2, age_s=5)) == "unknown"
     assert asyncio.run(scenario(0, 0.5)) == "filled"
 
 
