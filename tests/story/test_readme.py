@@ -13,6 +13,7 @@ import pytest
 
 import fleetkit as fk
 from fleetkit.cli import command_parser
+from fleetkit.demo_fleet import Demo
 from fleetkit.fleet import AioFleet, AioFleetCache, Fleet, FleetCache
 from tests.support.readme import README, ROOT, blocks, commands, table_below
 
@@ -44,12 +45,14 @@ def test_the_session_prints_what_the_readme_says(nothing_left_behind):
     assert not runner.failures, "".join(said)
 
 
-def test_the_fault_examples_run():
-    """The example of faults is run as it stands."""
-    (example,) = blocks("python")
-    with fk.demo(accounts=12, seed=7) as fleet:
-        exec(example, {"fk": fk, "fleet": fleet})
-        assert fleet.accounts()["status"].eq("connected").all()
+def test_the_examples_run():
+    """Every example in Python is run as it stands, on one demo fleet after the other."""
+    names = {"fk": fk}
+    for example in blocks("python"):
+        with fk.demo(accounts=12, seed=7) as fleet:
+            exec(example, names | {"fleet": fleet})
+            names |= {"Faults": fk.sim.Faults}
+            assert fleet.accounts()["status"].eq("connected").all()
 
 
 def test_the_two_commands_are_the_ones_the_checks_use():
@@ -163,7 +166,7 @@ def _exists(path: str) -> bool:
     if first == "toml":
         return True  # fleet.toml, a file
     if first == "demo":
-        return not rest or rest[0] in {"faults", "requests", "agents", "stop"}
+        return not rest or rest[0] in {"faults", "agents"} or hasattr(Demo, rest[0])
     if first in kinds and rest:
         kind = kinds[first]
         if first == "aio" and rest[0] in inner and len(rest) > 1:

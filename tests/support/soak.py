@@ -35,6 +35,7 @@ ILLNESSES: tuple[tuple[Faults, frozenset[str]], ...] = (
     (Faults(html_error=True), frozenset({"error"})),
 )
 PAGE_BYTES = 4096
+FIRST_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def soak(process: SimProcess, home: Path, refreshes: int, *, deadline_s: float =
     with fk.connect(
         agents, home=home, progress=False, timeouts=timeouts, breaker=quiet, recovery=off
     ) as fleet:
-        whole = fleet.accounts(strict=True)
+        for _ in range(FIRST_TRIES):  # the simulator makes its history while it is asked
+            whole = fleet.refresh()
+            if not whole.attrs["missing"]:
+                break
         balances = whole["balance"].to_dict()
         sick = Sick(process, ill_at_once)
         clock, wrong, took = SystemClock(), [], []
