@@ -188,7 +188,7 @@ class AgentApp:
             # A misspelled window would be answered with everything there is.
             raise unprocessable(name, f"{call.path} knows no such query field")
         if call is contract.ORDER_STATUS:
-            return await self._desk.status(values["order_id"], self._vitals.account_number)
+            return await self._desk.status(values["order_id"], await self._vitals.account())
         if call.body is not None:
             check_json(scope)
         request = await self._request(scope, receive, call, values)

@@ -339,7 +339,8 @@ def _evidence(order: LoggedOrder, deals: list[Deal]) -> Settlement | None:
     whole = wanted is None or volume >= wanted - 1e-9
     return Settlement(
         status=OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
-        ticket=last.position_id,
+        # A reversed position keeps its identity and gets the ticket of the order that did it.
+        ticket=last.order if last.entry == DealEntry.INOUT else last.position_id,
         deal=last.ticket,
         order_ticket=last.order,
         volume=volume,

@@ -36,7 +36,7 @@ class Vitals:
         clock: Clock,
         capabilities: Sequence[Capability],
     ) -> None:
-        self.account_number: int | None = None
+        self._number: int | None = None
         self._terminal = terminal
         self._lane = lane
         self._clock = clock
@@ -73,10 +73,15 @@ class Vitals:
             "capabilities": self._capabilities,
             "stops_unit": StopsUnit.PRICE.value,
             "server_utc_offset_s": self._terminal.server_offset(now).total_seconds(),
-            "account_number": self.account_number,
+            "account_number": self._number,
             "busy_s": round(busy_s, 3),
         }
         return Reply(200, body)
+
+    async def account(self) -> int | None:
+        """Whose terminal it is now; while it is busy, whose it was last."""
+        await self._refresh()
+        return self._number
 
     async def close(self) -> None:
         """Stop asking."""
@@ -94,7 +99,7 @@ class Vitals:
         try:
             async with self._lane.hold(contract.HEALTH, limit=0, watch=self):
                 self._up = await self._terminal.initialised()
-                self.account_number = (await self._terminal.account()).number or None
+                self._number = (await self._terminal.account()).number or None
         except TerminalError:
             self._up = False
         except LaneFullError:

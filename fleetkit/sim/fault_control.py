@@ -20,6 +20,7 @@ class SimAgent(TypedDict):
     name: str
     url: str
     account: int
+    margin_mode: str  # what base agents do not tell, and trading needs (T14)
     ca_file: NotRequired[str]  # with TLS: whom to trust
     token: NotRequired[str]  # with TLS: "file:PATH", where it stands
 

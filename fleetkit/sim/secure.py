@@ -194,6 +194,7 @@ class SecureFleetServer:
                 "name": agent.seat.agent,
                 "url": f"https://{LOOPBACK}:{door.port}",
                 "account": agent.seat.account,
+                "margin_mode": self.fleet.terminal(agent.seat.account).margin_mode,
                 "ca_file": str(self._authority.file),
                 "token": f"file:{self._token_file(agent)}",
             }

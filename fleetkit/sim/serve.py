@@ -142,6 +142,7 @@ class FleetServer(uvicorn.Server):
                 "name": agent.seat.agent,
                 "url": f"http://{LOOPBACK}:{port}",
                 "account": agent.seat.account,
+                "margin_mode": self.fleet.terminal(agent.seat.account).margin_mode,
             }
             for port, agent in self._by_port.items()
         ]

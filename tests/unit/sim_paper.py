@@ -12,6 +12,7 @@ import httpx
 from fleetkit.agent.app import Layer
 from fleetkit.agent.terminal import CloseOrder, OpenOrder, TradeResult
 from fleetkit.contract import DealReason
+from fleetkit.model import MarginMode
 from fleetkit.sim.faults import Faults
 from fleetkit.sim.fleet import Seat, SimFleet
 from fleetkit.sim.seat import ServedAgent
@@ -23,6 +24,8 @@ from tests.unit.agent_terminal import ACCOUNT, PaperTerminal
 
 class PersonsPaper(PaperTerminal):
     """A paper terminal that a person and a broker trade in, too."""
+
+    margin_mode = MarginMode.HEDGING
 
     def __init__(self) -> None:
         super().__init__()

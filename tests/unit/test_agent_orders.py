@@ -112,6 +112,20 @@ def test_the_fate_of_an_order() -> None:
     asyncio.run(scenario())
 
 
+def test_whose_order_it_is_is_asked_anew() -> None:
+    """A terminal that was logged off, or in another account, a while ago is not any more."""
+
+    async def scenario() -> None:
+        terminal = PaperTerminal()
+        async with served(terminal) as (client, _):
+            terminal.connected = False
+            assert (await client.get("/health")).json()["account_number"] is None
+            terminal.connected = True
+            assert (await client.get(f"/orders/{ID}")).json()["account_number"] == ACCOUNT
+
+    asyncio.run(scenario())
+
+
 @pytest.mark.parametrize(
     ("retcode", "http_status", "status"),
     [

@@ -22,7 +22,8 @@ def process() -> Iterator[sim.SimProcess]:
 @pytest.fixture
 def agents(process: sim.SimProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[sim.SimProcess]:
     """The same four, healthy, as the fleet that the environment names."""
-    monkeypatch.setenv("FLEETKIT_AGENTS_JSON", json.dumps(process.agents))
+    agents = [{key: agent[key] for key in ("name", "url", "account")} for agent in process.agents]
+    monkeypatch.setenv("FLEETKIT_AGENTS_JSON", json.dumps(agents))
     monkeypatch.setenv("COLUMNS", "110")
     process.faults.clear()
     yield process
