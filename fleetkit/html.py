@@ -9,11 +9,13 @@ characters alive, which reorder or hide what a reader believes to see.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -28,6 +30,19 @@ _JOINERS: Final = "\u200c\u200d"  # zero width, but many scripts and emoji are w
 _GOOD: Final = frozenset({"connected", "online", "live", "configured", "confirmed"})
 _FAIR: Final = frozenset({"stale", "disconnected", "timeout", "half_open", "learned"})
 _BAD: Final = frozenset({"offline", "error", "wrong_account", "conflict"})
+# Words that mean something else elsewhere: "unknown" of a binding is no reason to worry.
+_TONES: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        ("Breaker", "closed"): "good",
+        ("Breaker", "open"): "bad",
+        ("Outcome", "filled"): "good",
+        ("Outcome", "unknown"): "bad",
+        ("Outcome", "rejected"): "fair",
+        ("Outcome", "not_sent"): "fair",
+        ("Outcome", "not_executed"): "fair",
+        ("Evidence", "inferred"): "fair",
+    }
+)
 
 
 class Cell(NamedTuple):
@@ -87,8 +102,9 @@ def card_html(
     columns: Sequence[str] = (),
     rows: Sequence[Sequence[object]] = (),
     note: str | None = None,
+    warnings: Sequence[str] = (),
 ) -> str:
-    """A titled card: facts, then a table where there are rows, then a note.
+    """A titled card: warnings, facts, then a table where there are rows, then a note.
 
     Parameters
     ----------
@@ -100,17 +116,65 @@ def card_html(
         The table's head and cells.
     note
         A sentence below.
+    warnings
+        Sentences that a reader must not overlook: in red, before everything else.
     """
     cells = [[_cell(value, name) for name, value in zip(columns, row, strict=True)] for row in rows]
     return _render(
         "card.html",
         title=visible_text(title, 80),
+        warnings=list(map(visible_text, warnings)),
         facts=[(visible_text(name, 80), _cell(value, name)) for name, value in facts],
         columns=[
             (visible_text(name, 80), _is_numeric([row[place] for row in cells]))
             for place, name in enumerate(columns)
         ],
         rows=cells,
+        note=None if note is None else visible_text(note),
+    )
+
+
+class Refusable(NamedTuple):
+    """One row of `refusable_html`: its values, why it is refused, and what to mind."""
+
+    values: Sequence[object]
+    refusal: str | None = None
+    warnings: Sequence[str] = ()
+
+
+def refusable_html(
+    title: str, columns: Sequence[str], rows: Sequence[Refusable], note: str | None = None
+) -> str:
+    """A card of rows that may be refused: refusals in red and warnings below their row.
+
+    Parameters
+    ----------
+    title
+        What this is.
+    columns, rows
+        The table's head and rows.
+    note
+        A sentence below.
+    """
+    cells = [
+        [_cell(value, name) for name, value in zip(columns, row.values, strict=True)]
+        for row in rows
+    ]
+    return _render(
+        "refusable.html",
+        title=visible_text(title, 80),
+        columns=[
+            (visible_text(name, 80), _is_numeric([row[place] for row in cells]))
+            for place, name in enumerate(columns)
+        ],
+        rows=[
+            {
+                "cells": shown,
+                "refusal": None if row.refusal is None else visible_text(row.refusal),
+                "warnings": list(map(visible_text, row.warnings)),
+            }
+            for shown, row in zip(cells, rows, strict=True)
+        ],
         note=None if note is None else visible_text(note),
     )
 
@@ -129,7 +193,13 @@ def _environment() -> Environment:
 
 
 def _render(template: str, **context: Any) -> str:
-    defaults: dict[str, Any] = {"unknown": [], "columns": [], "rows": [], "note": None}
+    defaults: dict[str, Any] = {
+        "unknown": [],
+        "warnings": [],
+        "columns": [],
+        "rows": [],
+        "note": None,
+    }
     return _environment().get_template(template).render(defaults | context)
 
 
@@ -172,6 +242,8 @@ def _cell(value: object, name: str) -> Cell:
         return Cell(str(value) if name in _IDENTIFIERS else f"{value:,}", "number")
     if isinstance(value, float):
         return Cell(_figure(value), "number")
+    if isinstance(value, Decimal):  # exact, with the zeros it was given
+        return Cell(f"{value:,f}" if value.is_finite() else str(value), "number")
     if isinstance(value, datetime):
         return Cell(_moment(value), "number")
     text = visible_text(str(value))
@@ -190,9 +262,10 @@ def _moment(value: datetime) -> str:
 
 
 def _tone(word: str, enum: str) -> str:
-    # "closed" is good news of a breaker only.
-    if word in _GOOD or (word == "closed" and enum == "Breaker"):
+    if (enum, word) in _TONES:
+        return _TONES[enum, word]
+    if word in _GOOD:
         return "good"
     if word in _FAIR:
         return "fair"
-    return "bad" if word in _BAD or (word == "open" and enum == "Breaker") else ""
+    return "bad" if word in _BAD else ""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetkit.html import LONGEST, card_html, record_html, visible_text
+from fleetkit.html import LONGEST, Refusable, card_html, record_html, refusable_html, visible_text
 from fleetkit.model import (
     Account,
     AccountStatus,
@@ -87,9 +87,21 @@ def test_hostile_text_in_a_record_is_inert(text: str) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_anywhere_in_a_card_is_inert(text: str) -> None:
     """Title, names, facts, heads, cells and note are all escaped and clipped."""
-    page = card_html(text, [(text, text)], [text], [[text]], note=text)
+    page = card_html(text, [(text, text)], [text], [[text]], note=text, warnings=[text])
     read = Reader(page)
     assert set(read.tags) <= OURS
+    assert read.open == []
+    assert all(character.isprintable() or character == "\n" for character in page)
+    assert len(page) < 10_000
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_in_a_refusal_is_inert(text: str) -> None:
+    """Rows, refusals and warnings are escaped and clipped like everything else."""
+    page = refusable_html(text, [text], [Refusable([text], text, [text])], note=text)
+    read = Reader(page)
+    assert set(read.tags) <= OURS
+    assert read.attributes <= {"class", "scope", "colspan"}
     assert read.open == []
     assert all(character.isprintable() or character == "\n" for character in page)
     assert len(page) < 10_000
