@@ -1,7 +1,7 @@
-"""`Store`: one SQLite file, one thread that holds its connection.
+"""`Database`: one SQLite file, one thread that holds its connection.
 
 Why: a commit waits for a disk and for other kernels, and the loop thread may
-wait for neither. May import `clock`, `errors` and the rest of this package.
+wait for neither. May import `errors` and the rest of this package.
 The trap: never open the file, its ``-wal`` or its ``-shm`` by other means than
 `os.stat`: closing any handle of them drops every POSIX lock SQLite holds here.
 """
@@ -12,44 +12,40 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from fleetkit.errors import ForkedProcess, StoreError
 from fleetkit.store.failures import translated
-from fleetkit.store.place import FILE_NAME, is_network_file_system, make_private, store_folder
-from fleetkit.store.schema import migrate
+from fleetkit.store.place import make_private
+from fleetkit.store.schema import Migrations, migrate
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 ChangeStamp = tuple[int, ...]
 
-THREAD_NAME: Final = "fleetkit-store"
 BUSY_TIMEOUT_S: Final = 5.0
 _WAL_ATTEMPTS: Final = 20
 
 
-class Store:
-    """The store of one ``FLEETKIT_HOME``, open in this process.
+class Database:
+    """One file of the store, open in this process.
 
     Parameters
     ----------
-    home
-        The folder; ``FLEETKIT_HOME`` or the user's data folder unless given.
-    environ
-        Where ``FLEETKIT_HOME`` is looked up, ``os.environ`` unless given.
+    path
+        The file, in a folder that exists.
+    migrations
+        Its schema.
+    thread_name
+        What the thread is called that holds its connection.
+    durable
+        Whether a commit must survive a power cut, which costs a write to the disk itself.
     busy_timeout_s
         How long a write waits for another process's.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        The file.
-    is_network_fs : bool or None
-        Whether it lies on a network file system, whose locks trading does not trust.
 
     Raises
     ------
@@ -59,23 +55,26 @@ class Store:
 
     def __init__(
         self,
-        home: Path | None = None,
+        path: Path,
+        migrations: Migrations,
         *,
-        environ: Mapping[str, str] | None = None,
+        thread_name: str,
+        durable: bool,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
-        self.path = store_folder(home, os.environ if environ is None else environ) / FILE_NAME
-        with translated(self.path):
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.is_network_fs = is_network_file_system(self.path.parent)
+        self.path = path
         self._process = os.getpid()
         self._closed = False
         self._queue: SimpleQueue[tuple[Work[Any], Future[Any]] | None] = SimpleQueue()
         opened: Future[None] = Future()
+
+        def connect() -> sqlite3.Connection:
+            return _open(path, migrations, durable=durable, busy_timeout_s=busy_timeout_s)
+
         # Ours and daemonic, not an executor's: those refuse work as soon as the interpreter
         # begins to exit, and that is when the last writes come.
         self._thread = threading.Thread(
-            target=self._serve, args=(opened, busy_timeout_s), name=THREAD_NAME, daemon=True
+            target=self._serve, args=(opened, connect), name=thread_name, daemon=True
         )
         self._thread.start()
         try:
@@ -85,7 +84,7 @@ class Store:
             raise
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Execute ``work(connection)`` on the store's thread and await its result.
+        """Execute ``work(connection)`` on the file's thread and await its result.
 
         Cancelling the caller withdraws work that has not begun; work that has
         begun runs to its end.
@@ -102,25 +101,29 @@ class Store:
         return self._submit(work).result()
 
     def change_stamp(self) -> ChangeStamp:
-        """`change_stamp` of this store's file."""
+        """`change_stamp` of this file."""
         return change_stamp(self.path)
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Finish what was submitted and close the file; more than once does no harm."""
+        self.begin_close()
+        if os.getpid() == self._process:
+            self._thread.join(timeout_s)
+
+    def begin_close(self) -> None:
+        """Take no more work, and wait for nothing."""
         if os.getpid() != self._process:
             return  # the thread and the locks are the parent's
         self._closed = True
         self._queue.put(None)
-        self._thread.join(timeout_s)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more work."""
+        return self._closed
 
     def __repr__(self) -> str:
-        return f"<Store {self.path}{' closed' if self._closed else ''}>"
+        return f"<Database {self.path}{' closed' if self._closed else ''}>"
 
     def _submit(self, work: Work[T]) -> Future[T]:
         if os.getpid() != self._process:
@@ -136,9 +139,9 @@ class Store:
     def _closed_error(self) -> StoreError:
         return StoreError(f"{self.path}: the store is closed; connect again.")
 
-    def _serve(self, opened: Future[None], busy_timeout_s: float) -> None:
+    def _serve(self, opened: Future[None], connect: Callable[[], sqlite3.Connection]) -> None:
         try:
-            connection = _open(self.path, busy_timeout_s)
+            connection = connect()
         except BaseException as error:  # noqa: BLE001  # whoever opens the store gets it
             opened.set_exception(error)
             return
@@ -198,7 +201,9 @@ def data_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
-def _open(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def _open(
+    path: Path, migrations: Migrations, *, durable: bool, busy_timeout_s: float
+) -> sqlite3.Connection:
     with translated(path):
         connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
         try:
@@ -207,12 +212,13 @@ def _open(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
             # In WAL mode NORMAL means: a commit survives the death of this process at any
             # moment, and may be lost with the machine's power, without ever damaging the
             # file. Right for labels, which a person can set again, and it spares an fsync
-            # per write. The order journal must not lose an intent to a power cut: its
-            # connection will need FULL.
-            connection.execute("PRAGMA synchronous = NORMAL")
+            # per write. FULL makes every commit wait until the disk has it.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            if durable:  # macOS only: elsewhere an fsync already empties the disk's own cache
+                connection.execute("PRAGMA fullfsync = ON")
             # Cuts the -wal file when it starts over, so its length grows with each commit.
             connection.execute("PRAGMA journal_size_limit = 0")
-            migrate(connection)
+            migrate(connection, migrations)
         except BaseException:
             connection.close()
             raise

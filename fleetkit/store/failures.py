@@ -1,7 +1,7 @@
 """SQLite's and the system's errors as `StoreError`, with the path and what to do.
 
 Why: "database is locked" helps nobody who did not write this package.
-May import `errors`. The trap: an extended result code carries the plain one in
+May import `errors` and `place`. The trap: an extended result code carries the plain one in
 its low byte, so compare that.
 """
 
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from fleetkit.errors import StoreError
+from fleetkit.store.place import ORDERS_FILE_NAME
 
 _PERMISSIONS: Final = (
     "the file or its folder cannot be written. Check their permissions, or set FLEETKIT_HOME "
@@ -23,6 +24,11 @@ _PERMISSIONS: Final = (
 _DAMAGED: Final = (
     "the file is damaged or not a fleetkit store. Move it away together with its -wal and -shm "
     "files to start with an empty store, and restore it from a backup if you have one."
+)
+_DAMAGED_JOURNAL: Final = (
+    "the file is damaged or not fleetkit's order journal. Restore it from a backup. An empty "
+    "journal knows of no order, so before you move the file away together with its -wal and "
+    "-shm files, look into the terminals for what was sent last."
 )
 _LOCKED: Final = (
     "another process holds the store and did not release it. Close or restart the kernel that "
@@ -58,10 +64,13 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", None)
         sentence = _OTHERWISE if code is None else _SENTENCES.get(code & 0xFF, _OTHERWISE)
+        if sentence is _DAMAGED and path.name == ORDERS_FILE_NAME:
+            sentence = _DAMAGED_JOURNAL
         raise StoreError(f"{path}: {sentence} [{error}]") from error
     except OSError as error:
         raise StoreError(f"{path}: {_PERMISSIONS} [{error.strerror or error}]") from error
     except StoreError as error:
-        if str(path) in str(error):
+        # Kinds of it say something of an order, not of the file, and carry more than words.
+        if type(error) is not StoreError or str(path) in str(error):
             raise
         raise StoreError(f"{path}: {error}") from None

@@ -1,4 +1,4 @@
-"""Where the store's file is, and what kind of disk that is.
+"""Where the store's files are, and what kind of disk that is.
 
 Why: the folder is read at `connect`, made private, and trading later asks
 whether its locks can be trusted. May import `errors`.
@@ -17,6 +17,7 @@ from typing import Final
 import platformdirs
 
 FILE_NAME: Final = "fleetkit.db"
+ORDERS_FILE_NAME: Final = "orders.db"
 HOME_VARIABLE: Final = "FLEETKIT_HOME"
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _NETWORK_TYPES: Final = frozenset(

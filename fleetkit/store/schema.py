@@ -1,6 +1,6 @@
-"""The tables of the store and how an older file becomes a newer one.
+"""The tables beside the orders', and how an older file becomes a newer one.
 
-Why: the file outlives many versions of fleetkit. May import `errors` and
+Why: a file outlives many versions of fleetkit. May import `errors` and
 `transaction`. The trap: a migration that was released is never edited; add the next one.
 """
 
@@ -12,7 +12,9 @@ from typing import Final
 from fleetkit.errors import StoreError
 from fleetkit.store.transaction import immediate
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+Migrations = tuple[tuple[str, ...], ...]
+
+MIGRATIONS: Final[Migrations] = (
     (
         """CREATE TABLE labels (
             account INTEGER PRIMARY KEY,
@@ -37,7 +39,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 """One entry per schema version; ``PRAGMA user_version`` counts those already done."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> None:
     """Bring the file to the newest schema; other kernels wait or see it done.
 
     Raises
@@ -45,21 +47,22 @@ def migrate(connection: sqlite3.Connection) -> None:
     StoreError
         When a newer fleetkit wrote the file.
     """
-    if _version(connection) == len(MIGRATIONS):
+    newest = len(migrations)
+    if _version(connection, newest) == newest:
         return
     with immediate(connection):
-        version = _version(connection)  # again: another kernel may have been first
-        for statements in MIGRATIONS[version:]:
+        version = _version(connection, newest)  # again: another kernel may have been first
+        for statements in migrations[version:]:
             for statement in statements:
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version = {newest}")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _version(connection: sqlite3.Connection, newest: int) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version > len(MIGRATIONS):
+    if version > newest:
         raise StoreError(
             f"the file was written by a newer fleetkit (its schema is {version}, this one knows "
-            f"up to {len(MIGRATIONS)}). Upgrade fleetkit, or set FLEETKIT_HOME to another folder."
+            f"up to {newest}). Upgrade fleetkit, or set FLEETKIT_HOME to another folder."
         )
     return version

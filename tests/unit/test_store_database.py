@@ -19,16 +19,21 @@ from fleetkit.errors import LabelError, StoreError
 from fleetkit.model import Label
 from fleetkit.store import (
     FILE_NAME,
+    ORDERS_FILE_NAME,
     Store,
+    all_bindings,
     all_labels,
     data_version,
     load_labels,
+    orders,
     set_phase,
     store_folder,
+    write_intent,
 )
-from fleetkit.store.database import THREAD_NAME
 from fleetkit.store.place import network_in_mounts
 from fleetkit.store.schema import MIGRATIONS
+from fleetkit.store.store import ORDERS_THREAD_NAME, THREAD_NAME
+from tests.support.order_store import intent
 
 NOBODY = 65534
 
@@ -37,7 +42,8 @@ NOBODY = 65534
 def no_thread_left():
     """Every store of a test is closed at its end."""
     yield
-    assert THREAD_NAME not in {thread.name for thread in threading.enumerate()}
+    names = {thread.name for thread in threading.enumerate()}
+    assert names.isdisjoint({THREAD_NAME, ORDERS_THREAD_NAME})
 
 
 def phase(account, text):
@@ -50,14 +56,16 @@ def run_script(text, *arguments):
 
 
 def test_the_folder_is_private_and_read_at_opening(tmp_path):
-    """FLEETKIT_HOME, 0700; the file and its companions 0600."""
+    """FLEETKIT_HOME, 0700; the files and their companions 0600."""
     home = tmp_path / "deep" / "home"
     with Store(environ={"FLEETKIT_HOME": str(home)}) as store:
         store.run_blocking(phase(7, "R"))
         assert store.path == home / FILE_NAME
         assert home.stat().st_mode & 0o777 == 0o700
         modes = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir()}
-        assert modes == {FILE_NAME: 0o600, f"{FILE_NAME}-wal": 0o600, f"{FILE_NAME}-shm": 0o600}
+        files = (FILE_NAME, ORDERS_FILE_NAME)
+        companions = {f"{name}{end}" for name in files for end in ("", "-wal", "-shm")}
+        assert modes == dict.fromkeys(companions, 0o600)
 
 
 def test_the_home_given_wins_over_the_environment(tmp_path):
@@ -161,6 +169,81 @@ def test_a_file_from_the_future_is_left_alone(tmp_path):
         Store(tmp_path)
     assert str(tmp_path / FILE_NAME) in str(caught.value)
     assert (tmp_path / FILE_NAME).read_bytes() == before
+
+
+OF_THE_FIRST_RELEASE = """
+CREATE TABLE labels (
+    account INTEGER PRIMARY KEY, phase TEXT NOT NULL, vs_group TEXT NOT NULL
+);
+CREATE INDEX labels_by_group ON labels (vs_group) WHERE vs_group <> '';
+CREATE TABLE bindings (
+    agent TEXT NOT NULL, url TEXT NOT NULL, account INTEGER NOT NULL,
+    confirmations INTEGER NOT NULL, PRIMARY KEY (agent, url)
+) WITHOUT ROWID;
+CREATE TABLE recoveries (claimed_s REAL NOT NULL, agent_url TEXT NOT NULL);
+CREATE INDEX recoveries_by_time ON recoveries (claimed_s);
+PRAGMA user_version = 1;
+INSERT INTO labels VALUES (7, 'R', 'duel'), (8, 'F2', 'duel');
+INSERT INTO bindings VALUES ('vps01', 'http://one', 7, 2);
+"""
+
+
+def test_a_store_from_before_there_were_orders_keeps_what_it_has(tmp_path):
+    """The orders' file comes beside it, empty."""
+    old = sqlite3.connect(tmp_path / FILE_NAME)
+    old.executescript(OF_THE_FIRST_RELEASE)
+    old.close()
+    with Store(tmp_path) as store:
+        assert store.run_blocking(all_labels) == {7: Label("R", "duel"), 8: Label("F2", "duel")}
+        assert store.run_blocking(all_bindings) == {("vps01", "http://one"): (7, 2)}
+        assert store.orders.run_blocking(orders) == []
+        assert store.orders.path == tmp_path / ORDERS_FILE_NAME
+
+
+def test_a_journal_from_the_future_is_left_alone(tmp_path):
+    """Trading on what is half understood is worse than no trading; no thread stays."""
+    Store(tmp_path).close()
+    with sqlite3.connect(tmp_path / ORDERS_FILE_NAME) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="newer fleetkit") as caught:
+        Store(tmp_path)
+    assert str(tmp_path / ORDERS_FILE_NAME) in str(caught.value)
+
+
+def test_a_damaged_journal_is_not_called_dispensable(tmp_path):
+    """An empty one in its place would know nothing of what was sent."""
+    (tmp_path / ORDERS_FILE_NAME).write_bytes(b"not a database at all" * 500)
+    with pytest.raises(StoreError, match="look into the terminals for what was sent last"):
+        Store(tmp_path)
+
+
+def test_orders_do_not_look_like_new_labels(tmp_path):
+    """An order that is written makes no kernel read its labels again."""
+    with Store(tmp_path) as store:
+        store.run_blocking(phase(7, "R"))
+        labels, journal = store.change_stamp(), store.orders.change_stamp()
+        store.orders.run_blocking(lambda c: write_intent(c, intent(), state="intended"))
+        assert store.change_stamp() == labels
+        assert store.orders.change_stamp() != journal
+
+
+def test_labels_do_not_wait_for_orders(tmp_path):
+    """A disk or a kernel that holds up the journal holds up nothing else."""
+    with Store(tmp_path) as store:
+        other = sqlite3.connect(store.orders.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = threading.Thread(
+            target=store.orders.run_blocking,
+            args=(lambda c: write_intent(c, intent(), state="intended"),),
+        )
+        waiting.start()
+        store.run_blocking(phase(7, "R"))
+        assert waiting.is_alive()
+        other.execute("ROLLBACK")
+        other.close()
+        waiting.join()
+        assert len(store.orders.run_blocking(orders)) == 1
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 500, b"SQLite format 3\0" * 300])

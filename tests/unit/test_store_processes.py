@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import ExitStack
-from itertools import chain
-
 from fleetkit.model import Label
 from fleetkit.store import Store, all_labels
+from tests.support.contenders import answers_of_many, let_go, start
 
-PROLOGUE = """
-import sys
-from pathlib import Path
-from fleetkit.errors import LabelError
-from fleetkit.store import Store, claim_recovery, set_phase, set_vs_group
-print("ready", flush=True)
-sys.stdin.readline()
-store = Store(Path(sys.argv[1]), busy_timeout_s=60)
-number = int(sys.argv[2])
-"""
 CONTEST = """
 for account in range(1 + 20 * number, 21 + 20 * number):
     try:
@@ -42,29 +28,6 @@ for account in range(1, 1_000_000):
 """
 
 
-def start(script, folder, number=0):
-    return subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + script, str(folder), str(number)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def answers_of_many(script, folder, count=4):
-    """Start processes, let them go at once, and collect every line they print."""
-    with ExitStack() as stack:
-        processes = [stack.enter_context(start(script, folder, n)) for n in range(count)]
-        for process in processes:
-            assert process.stdout.readline() == "ready\n"
-        for process in processes:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        lines = [process.communicate(timeout=90)[0].split() for process in processes]
-        assert [process.returncode for process in processes] == [0] * count
-    return list(chain.from_iterable(lines))
-
-
 def test_exactly_two_accounts_win_a_contested_group(tmp_path):
     """Eighty accounts in four processes want it, and the store did not even exist."""
     winners = answers_of_many(CONTEST, tmp_path / "home")
@@ -85,8 +48,7 @@ def test_everything_acknowledged_survives_a_kill(tmp_path):
         home = tmp_path / str(round_number)
         with start(WRITE_FOR_EVER, home) as process:
             assert process.stdout.readline() == "ready\n"
-            process.stdin.write("go\n")
-            process.stdin.flush()
+            let_go(process)
             acknowledged = [int(process.stdout.readline()) for _ in range(100 + 300 * round_number)]
             process.kill()
             acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
