@@ -10,6 +10,7 @@ from fleetkit.gateway.adopt import adopt_time
 from fleetkit.gateway.bindings import Bindings, Verdict
 from fleetkit.gateway.landing import landed, outcome, status_of
 from fleetkit.gateway.session import Gateway
+from fleetkit.gateway.trading import Hold, Listed
 from fleetkit.gateway.values import Caches, DealsValue, Failure, PositionsValue, TradesValue
 
 __all__ = [
@@ -18,6 +19,8 @@ __all__ = [
     "DealsValue",
     "Failure",
     "Gateway",
+    "Hold",
+    "Listed",
     "PositionsValue",
     "TradesValue",
     "Verdict",

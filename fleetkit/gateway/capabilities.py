@@ -52,8 +52,8 @@ class Advertised:
         """Whether the agent said it over the connection that the next call goes over."""
         return self._said_over is not None and self._said_over == self._link.http.next_connection
 
-    async def ask(self) -> Capabilities:
-        """Ask ``GET /health``, whatever is known.
+    async def ask(self, *, in_turn: bool = False) -> Capabilities:
+        """Ask ``GET /health``, whatever is known; ``in_turn`` where the lane is held.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class Advertised:
             It did not answer; what was known stays.
         """
         try:
-            wire = await self._link.ask(contract.HEALTH)
+            wire = await self._link.ask(contract.HEALTH, in_turn=in_turn)
         except AgentRefused as refusal:
             if refusal.status_code != HTTPStatus.NOT_FOUND:
                 raise
@@ -80,11 +80,11 @@ class Advertised:
             raise self.contradiction
         return self._learn(said)
 
-    async def confirmed(self) -> Capabilities:
+    async def confirmed(self, *, in_turn: bool = False) -> Capabilities:
         """What is known, asked again unless said over the connection the next call takes."""
         if self.known is not None and self.is_confirmed:
             return self.known
-        return await self.ask()
+        return await self.ask(in_turn=in_turn)
 
     async def vouches_for(self, connection: int | None) -> bool:
         """Whether an extended agent answers over a connection: one that never hides an error.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sqlite3 import Connection
 
+from fleetkit import contract
 from fleetkit.config import FleetConfig
 from fleetkit.errors import StoreError, WrongAccount
 from fleetkit.gateway.bindings import Bindings, Verdict
@@ -36,6 +37,19 @@ class Identity:
     def account(self) -> int | None:
         """The account this agent is bound to, once known."""
         return self._bindings.account_of(self._link.name)
+
+    def own(self, wires: list[contract.AccountWire]) -> contract.AccountWire:
+        """Of what the agent answered, the account that is its own."""
+        bound = self.account
+        for wire in wires:
+            if len(wires) == 1 or wire.account_number == bound:
+                return wire
+        raise self._link.contract_error(
+            f"{len(wires)} accounts, none of which is known to be its own "
+            "(set `account` for this agent in the configuration)",
+            "$",
+            contract.ACCOUNTS,
+        )
 
     async def check(self, account: int) -> None:
         """Raise unless `account` is this agent's own; learn it where it is new."""

@@ -69,6 +69,8 @@ class Link:
         self.last_error: str | None = None
         self.last_ok: datetime | None = None
         self.last_connection: int | None = None  # which one the last answer came over
+        self.open_orders = 0  # of this process, in flight or unknown
+        self.is_traded: Callable[[], Awaitable[bool]] | None = None  # by any process
         self._last_date: str | None = None
         self._config = config
         self._statuses = statuses
@@ -109,11 +111,16 @@ class Link:
         call: Call[Any],
         *,
         query: dict[str, str] | None = None,
-        symbol: str | None = None,
+        item: str | None = None,
         deadline_s: float | None = None,
         decode: Callable[[bytes], Any] | None = None,
+        in_turn: bool = False,
     ) -> Any:
-        """Make a call and decode its answer, into the call's wire struct unless told otherwise."""
+        """Make a call and decode its answer, into the call's wire struct unless told otherwise.
+
+        ``item`` is what the braces of the path stand for. ``in_turn`` is for whoever
+        holds the agent's lane.
+        """
         started = self._clock.elapsed()
         if self._bus.is_watched:
             self._bus.publish(events.Refreshing(self.name, self.account, call.name))
@@ -121,8 +128,9 @@ class Link:
             reply = await self.http.call(
                 call,
                 query=query,
-                symbol=symbol,
+                item=item,
                 deadline_s=deadline_s or self._config.timeouts.read_deadline_s,
+                in_turn=in_turn,
             )
             decoded = self._decode(call, reply, decode or call.decode)
         except RecursionError:
@@ -163,7 +171,11 @@ class Link:
             self._config.breaker,
         )
         if command is health.Command.RECOVER:
-            self.start_chore(self._recover())
+            # A reconnect in the middle of an order would make its fate harder to find out.
+            if self.open_orders:
+                self.note(health.RecoveryRefused())
+            else:
+                self.start_chore(self._recover())
 
     def start_chore(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something in the background that nobody waits for; it ends with the link."""
@@ -224,7 +236,9 @@ class Link:
         self._bus.publish(events.RecoveryEnded(self.name, self.account, succeeded))
 
     async def _may_recover(self) -> bool:
-        """Claim one reconnect of the budget that all kernels share."""
+        """Claim one reconnect of the budget that all kernels share; none while one trades."""
+        if self.is_traded is not None and await self.is_traded():
+            return False
         policy = self._config.recovery
         now_s = self._clock.now().timestamp()
         try:

@@ -6,8 +6,9 @@ inside a flight, which several callers share and any of them may leave.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, tzinfo
 from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
@@ -32,8 +33,16 @@ from fleetkit.gateway.landing import landed, status_of
 from fleetkit.gateway.ledger import LedgerReader, whole_hour
 from fleetkit.gateway.link import Link
 from fleetkit.gateway.suspicion import Belief, EmptyGuard
-from fleetkit.gateway.values import Caches, DealsValue, Failure, PositionsValue, TradesValue
-from fleetkit.http import AgentHttp
+from fleetkit.gateway.trading import Hold
+from fleetkit.gateway.values import (
+    Caches,
+    DealsValue,
+    Failure,
+    PositionsValue,
+    TradesValue,
+    percentile_ms,
+)
+from fleetkit.http import AgentHttp, hold_lane
 from fleetkit.model import (
     AccountReading,
     AccountStatus,
@@ -75,6 +84,7 @@ class Gateway:
             clock=clock,
             retry=self._read_account_again,
         )
+        self._config = config
         self._caches = caches
         self._bindings = bindings
         self._clock = clock
@@ -121,6 +131,54 @@ class Gateway:
         """
         return await self._advertised.confirmed()
 
+    @property
+    def sure_zone(self) -> tzinfo | None:
+        """The zone of its naive times; ``None`` where it is only assumed, so proves nothing."""
+        sure = self.agent.time_zone is not None or self._advertised.has(Capability.UTC_TIMES)
+        return self.zone if sure else None
+
+    @property
+    def last_reading(self) -> AccountReading | None:
+        """The account's last good figures, however old."""
+        entry = self._caches.accounts.last_good(self.name)
+        return None if entry is None else entry.value
+
+    def position_seen(self, ticket: int) -> Position | None:
+        """A position as it was seen last, if it was."""
+        entry = self._caches.positions.last_good(self.name)
+        rows = () if entry is None else entry.value.positions
+        return next((each for each in rows if each.ticket == ticket), None)
+
+    def note_closed(self, ticket: int) -> None:
+        """Take note that an order closed a position, and that the agent says so."""
+        self._guard.closed(ticket)
+
+    @property
+    def tickets_seen(self) -> frozenset[int]:
+        """Tickets of the last positions that were read: none of them is a new order's."""
+        entry = self._caches.positions.last_good(self.name)
+        read = () if entry is None else entry.value.positions
+        return self._guard.tickets | {position.ticket for position in read}
+
+    @asynccontextmanager
+    async def hold(self, within_s: float) -> AsyncIterator[Hold]:
+        """Hold the agent's lane for an order, ahead of all reads that wait.
+
+        Raises
+        ------
+        AgentBusy
+            The turn did not come in time.
+        """
+        async with hold_lane(self.link.http, within_s=within_s):
+            yield Hold(
+                self.link,
+                identity=self._identity,
+                advertised=self._advertised,
+                config=self._config,
+                clock=self._clock,
+                adopt=self._adopt_positions,
+            )
+
     def info(self) -> AgentInfo:
         """What `Fleet.agents` shows; asks nobody."""
         link, http = self.link, self.link.http
@@ -136,8 +194,8 @@ class Gateway:
             breaker=health.shown_breaker(link.health, self._clock.elapsed()),
             failures=link.health.failures,
             recoveries=link.health.recoveries,
-            latency_p50_ms=_percentile_ms(latencies, 0.50),
-            latency_p95_ms=_percentile_ms(latencies, 0.95),
+            latency_p50_ms=percentile_ms(latencies, 0.50),
+            latency_p95_ms=percentile_ms(latencies, 0.95),
             requests=http.requests,
             connections=http.connections_made,
             clock_skew_s=link.clock_skew_s,
@@ -174,7 +232,7 @@ class Gateway:
         if refusal is not None:
             raise refusal
         account = await self._known_account()
-        wire = await self.link.ask(contract.QUOTE, symbol=symbol)
+        wire = await self.link.ask(contract.QUOTE, item=symbol)
         return adopt_quote(wire, account, self.zone)
 
     async def symbol(self, symbol: str) -> Symbol:
@@ -185,7 +243,7 @@ class Gateway:
         account = await self._known_account()
         await self._advertised.require(Capability.SYMBOLS, "symbols need")
         try:
-            wire = await self.link.ask(contract.SYMBOL, symbol=symbol)
+            wire = await self.link.ask(contract.SYMBOL, item=symbol)
         except NotSupported:
             self._advertised.roll_back()  # it had the route a moment ago
             raise
@@ -206,7 +264,7 @@ class Gateway:
         try:
             if self._advertised.contradiction is not None:
                 await self._advertised.ask()  # until its two answers agree, neither is believed
-            wire = self._own(await self.link.ask(contract.ACCOUNTS))
+            wire = self._identity.own(await self.link.ask(contract.ACCOUNTS))
             reading = adopt_account(wire)
             self._check_connected(reading)
             await self._identity.check(reading.account)
@@ -310,19 +368,6 @@ class Gateway:
         self._caches.accounts.invalidate(self.name)
         return (await landed(self.read_account(), self.name)).value
 
-    def _own(self, wires: list[contract.AccountWire]) -> contract.AccountWire:
-        """Of what the agent answered, the account that is its own."""
-        bound = self.account
-        for wire in wires:
-            if len(wires) == 1 or wire.account_number == bound:
-                return wire
-        raise self.link.contract_error(
-            f"{len(wires)} accounts, none of which is known to be its own "
-            "(set `account` for this agent in the configuration)",
-            "$",
-            contract.ACCOUNTS,
-        )
-
     def _check_connected(self, reading: AccountReading) -> None:
         if reading.connected:
             return
@@ -343,9 +388,3 @@ class Gateway:
     async def aclose(self) -> None:
         """Stop what runs in the background and close the connections."""
         await self.link.aclose()
-
-
-def _percentile_ms(ordered: list[float], share: float) -> float | None:
-    if not ordered:
-        return None
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] * 1000

@@ -61,6 +61,13 @@ class EmptyGuard:
         self._tickets, self._read = seen, None
         self._first_empty_at = None
 
+    def closed(self, ticket: int) -> None:
+        """A position was closed by an order that the agent answered: its absence is no surprise."""
+        self._tickets -= {ticket}
+        self._balance = None  # the close moved it
+        if not self._tickets:
+            self._first_empty_at = None
+
     def saw_flat(self) -> None:
         """An empty answer was believed."""
         self._tickets = frozenset()

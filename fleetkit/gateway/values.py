@@ -62,3 +62,10 @@ class Caches(msgspec.Struct, frozen=True):
     def of_figures(self) -> tuple[AccountCache[str, Any], ...]:
         """All that hold what an account is worth and did."""
         return (self.accounts, self.positions, self.trades, self.deals)
+
+
+def percentile_ms(ordered: list[float], share: float) -> float | None:
+    """The value below which that share of sorted latencies lies, in milliseconds."""
+    if not ordered:
+        return None
+    return ordered[min(int(share * len(ordered)), len(ordered) - 1)] * 1000

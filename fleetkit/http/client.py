@@ -19,7 +19,7 @@ import msgspec
 
 from fleetkit.clock import Clock
 from fleetkit.config import AgentConfig, PoolLimits, Timeouts
-from fleetkit.contract import Call
+from fleetkit.contract import ORDER_ID_HEADER, Call
 from fleetkit.errors import AgentBusy, AgentCancelled, AgentError, AgentTimeout
 from fleetkit.http.body import accepted_codings, decompressed, read_body
 from fleetkit.http.failures import BROKEN, FOREIGN, in_our_words, refused
@@ -37,6 +37,17 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     date: str | None  # the Date header: the agent machine's clock, in UTC
     finished: float  # the Clock's elapsed, when the last byte arrived
     connection: int  # which one it came over, counted from 1
+
+
+class RawReply(msgspec.Struct, frozen=True, gc=False):
+    """What came back, whatever its status."""
+
+    status: int
+    body: bytes
+    date: str | None
+    retry_after: bool  # the header is there
+    latency_s: float
+    finished: float
 
 
 class _Headers:
@@ -124,6 +135,33 @@ class AgentHttp:
         """The connection a call made now would go over; ``None`` where it would make one."""
         return self._pool.next_serial
 
+    @property
+    def header_pairs(self) -> list[tuple[bytes, bytes]]:
+        """The headers of every request."""
+        return self._headers.pairs
+
+    @property
+    def pool(self) -> ConnectionPool:
+        """The connections, for whoever holds the lane."""
+        return self._pool
+
+    def trade_request(self, call: Call[Any], body: bytes, order_id: str | None) -> httpcore.Request:
+        """A trade call, to be sent once."""
+        headers = [
+            *self._headers.pairs,
+            (b"Content-Type", b"application/json"),
+            (b"Content-Length", b"%d" % len(body)),
+        ]
+        if order_id is not None:
+            headers.append((ORDER_ID_HEADER.encode(), order_id.encode()))
+        return httpcore.Request(
+            call.method,
+            self.target(call),
+            headers=headers,
+            content=body,
+            extensions=self._extensions,
+        )
+
     def cancel(self) -> int:
         """End every call under way, waiting or sent; returns how many that were."""
         called_back, self._under_way = self._under_way, set()
@@ -144,10 +182,14 @@ class AgentHttp:
         *,
         deadline_s: float,
         query: Mapping[str, str] | None = None,
-        symbol: str | None = None,
+        item: str | None = None,
         priority: Priority = Priority.READ,
+        in_turn: bool = False,
     ) -> Reply:
         """Make one call and return the body of its 200 reply.
+
+        ``item`` is what the braces of the path stand for. ``in_turn`` is for whoever
+        holds the lane already.
 
         Raises
         ------
@@ -156,16 +198,16 @@ class AgentHttp:
         ContractError, NotSupported
             The body cannot be read; the route does not exist.
         """
-        request = self._request(call, query, symbol)
+        request = self._request(call, query, item)
         deadline = asyncio.timeout(deadline_s)
         failure: AgentError
-        has_turn = False
+        has_turn = in_turn
         try:
             async with deadline:
                 self._under_way.add(deadline)
-                queued = self._clock.elapsed()
-                await self.lane.acquire(priority)
-                self.lane_waits_s.append(self._clock.elapsed() - queued)
+                if in_turn:
+                    return await self._exchange(call, request)
+                await self.wait_for_turn(priority)
                 has_turn = True
                 try:
                     return await self._exchange(call, request)
@@ -180,6 +222,12 @@ class AgentHttp:
             self._under_way.discard(deadline)
         # Raised out here, it does not drag along a foreign traceback whose locals are headers.
         raise failure
+
+    async def wait_for_turn(self, priority: Priority) -> None:
+        """Hold the lane; whoever does must release it."""
+        queued = self._clock.elapsed()
+        await self.lane.acquire(priority)
+        self.lane_waits_s.append(self._clock.elapsed() - queued)
 
     def _late(self, call: Call[Any], deadline_s: float, has_turn: bool) -> AgentError:
         if not has_turn:
@@ -196,30 +244,39 @@ class AgentHttp:
         return AgentCancelled(message, agent=self.agent.name, account=self.account)
 
     def _request(
-        self, call: Call[Any], query: Mapping[str, str] | None, symbol: str | None
+        self, call: Call[Any], query: Mapping[str, str] | None, item: str | None
     ) -> httpcore.Request:
-        plain = not query and symbol is None
+        plain = not query and item is None
         if plain and call.name in self._plain:
             return self._plain[call.name]
-        path = self._path + call.path
-        if symbol is not None:
-            path = path.replace("{symbol}", quote(symbol, safe=""))
-        if query:
-            path += "?" + urlencode(query)
-        url = httpcore.URL(
-            scheme=self._origin.scheme,
-            host=self._origin.host,
-            port=self._origin.port,
-            target=path.encode("ascii"),
-        )
         request = httpcore.Request(
-            call.method, url, headers=self._headers.pairs, extensions=self._extensions
+            call.method,
+            self.target(call, query, item),
+            headers=self._headers.pairs,
+            extensions=self._extensions,
         )
         if call.method != "GET" and call.body is None:
             request.headers = [*self._headers.pairs, (b"Content-Length", b"0")]
         if plain:
             self._plain[call.name] = request
         return request
+
+    def target(
+        self, call: Call[Any], query: Mapping[str, str] | None = None, item: str | None = None
+    ) -> httpcore.URL:
+        """Where a call goes."""
+        path = self._path + call.path
+        if item is not None:
+            before, _, rest = path.partition("{")
+            path = before + quote(item, safe="") + rest.partition("}")[2]
+        if query:
+            path += "?" + urlencode(query)
+        return httpcore.URL(
+            scheme=self._origin.scheme,
+            host=self._origin.host,
+            port=self._origin.port,
+            target=path.encode("ascii"),
+        )
 
     async def _exchange(self, call: Call[Any], request: httpcore.Request) -> Reply:
         """Send on a kept connection; if that turns out dead, once more on a new one."""
@@ -245,6 +302,13 @@ class AgentHttp:
     async def _send(
         self, pooled: PooledConnection, call: Call[Any], request: httpcore.Request
     ) -> Reply:
+        raw = await self.receive(pooled, request)
+        if raw.status != 200:
+            raise refused(raw.status, raw.body, call, self.agent, self.account)
+        return Reply(raw.body, raw.latency_s, raw.date, raw.finished, pooled.serial)
+
+    async def receive(self, pooled: PooledConnection, request: httpcore.Request) -> RawReply:
+        """Send a request over a connection and give that back; the reply, whatever its status."""
         healthy = False
         started = self._clock.elapsed()
         self.requests += 1
@@ -261,16 +325,15 @@ class AgentHttp:
             await self._pool.give_back(pooled, healthy=healthy)
         if pooled.served == 1:
             self.tls_expiry = _expiry(pooled.session)
-        finished = self._clock.elapsed()
+        finished = pooled.answered_at = self._clock.elapsed()
         self.latencies_s.append(finished - started)
         version = response.extensions.get("http_version")
         self.http_version = version.decode("ascii", "replace") if version else None
         date, coding = _wanted(response.headers)
         if coding:
             body = decompressed(response, body, coding)
-        if response.status != 200:
-            raise refused(response.status, body, call, self.agent, self.account)
-        return Reply(body, finished - started, date, finished, pooled.serial)
+        retry_after = any(name.lower() == b"retry-after" for name, _ in response.headers)
+        return RawReply(response.status, body, date, retry_after, finished - started, finished)
 
 
 def _wanted(headers: Any) -> tuple[str | None, bytes]:

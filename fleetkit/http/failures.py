@@ -108,7 +108,14 @@ def refused(
     return AgentRefused(message, agent=name, status_code=status, account=account)
 
 
-def _masked(text: str, agent: AgentConfig) -> str:
+def masked_body(body: bytes, agent: AgentConfig) -> bytes:
+    """A body that is not a trade's success, without the agent's secrets in it."""
+    return without_secrets(body.decode("utf-8", "surrogateescape"), agent).encode(
+        "utf-8", "surrogateescape"
+    )
+
+
+def without_secrets(text: str, agent: AgentConfig) -> str:
     """The text without the agent's secrets: error pages like to quote a request's headers."""
     for secret in (agent.token, agent.basic, agent.authorization):
         if secret is None:
@@ -129,4 +136,4 @@ def _detail(body: bytes, agent: AgentConfig) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = "an HTML page" if body.lstrip()[:1] == b"<" else body.decode("utf-8", "replace")
     # The sentence may be printed in a terminal, which obeys control characters.
-    return visible_text(_masked(" ".join(text.split()), agent), DETAIL_LENGTH)
+    return visible_text(without_secrets(" ".join(text.split()), agent), DETAIL_LENGTH)

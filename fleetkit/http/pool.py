@@ -26,6 +26,7 @@ class PooledConnection:
         self.serial = serial
         self.served = 0
         self.retired = False
+        self.answered_at: float | None = None  # the Clock's elapsed, of its newest answer
 
     def __repr__(self) -> str:
         retired = ", retired" if self.retired else ""
@@ -87,6 +88,15 @@ class ConnectionPool:
     def next_serial(self) -> int | None:
         """The connection `take` would return; ``None`` where it would make one."""
         return next((each.serial for each in self._connections if self._can_take(each)), None)
+
+    def take_answered(self, since: float) -> PooledConnection | None:
+        """Return a connection that answered since a moment, if there is one."""
+        for pooled in self._connections:
+            answered = pooled.answered_at
+            if answered is not None and answered >= since and self._can_take(pooled):
+                pooled.line.in_flight += 1
+                return pooled
+        return None
 
     async def take(self) -> PooledConnection:
         """Return a connection for one request; give it back with `give_back`."""

@@ -134,11 +134,13 @@ class AsyncioStream(httpcore.AsyncNetworkStream, asyncio.Protocol):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        """``is_readable``, ``is_at_end`` (the server is gone), and the transport's own."""
+        """``is_readable``, ``is_at_end`` (the server is gone), ``bytes_sent``, and others."""
         if info == "is_readable":
             return self._at_end or bool(self._received)
         if info == "is_at_end":
             return self._at_end
+        if info == "bytes_sent":
+            return self.bytes_sent
         if self._transport is None:
             return None
         return self._transport.get_extra_info("ssl_object" if info == "ssl_object" else info)

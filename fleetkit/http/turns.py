@@ -138,6 +138,12 @@ class Line(httpcore.AsyncNetworkBackend):
         """Whether the server closed its end."""
         return self.stream is not None and bool(self.stream.get_extra_info("is_at_end"))
 
+    @property
+    def bytes_sent(self) -> int | None:
+        """Bytes handed to the system for this connection; ``None`` where nobody counts."""
+        sent = None if self.stream is None else self.stream.get_extra_info("bytes_sent")
+        return sent if isinstance(sent, int) else None
+
     async def connect_tcp(
         self,
         host: str,

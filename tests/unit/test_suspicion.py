@@ -84,3 +84,14 @@ def test_the_repr_says_whether_it_is_suspicious(guard):
     assert repr(guard) == "<EmptyGuard 2 tickets seen, calm>"
     guard.judge(0.0)
     assert repr(guard) == "<EmptyGuard 2 tickets seen, suspicious>"
+
+
+def test_what_an_order_closed_may_be_absent() -> None:
+    """The agent answered the close: an empty list is no surprise, of that ticket alone."""
+    guard = EmptyGuard()
+    guard.saw([1, 2])
+    guard.closed(1)
+    assert guard.judge(0.0) is Belief.SUSPECT
+    guard.saw([2])
+    guard.closed(2)
+    assert guard.judge(0.0) is Belief.BELIEVE
