@@ -26,6 +26,7 @@ The tree (a test redraws it from the classes)::
     ├── LabelError
     ├── LoopThreadBusy
     ├── NestedAsyncioRefused
+    ├── OrderNotFilled
     ├── PartialResult
     ├── StoreError
     ├── UnknownAccount
@@ -125,6 +126,24 @@ class LoopThreadBusy(FleetkitError, RuntimeError):
 
 class NestedAsyncioRefused(FleetkitError, RuntimeError):
     """Nested event loops cannot be had soundly here; the message says why."""
+
+
+class OrderNotFilled(FleetkitError):
+    """`Receipt.raise_unless_filled` found another outcome; order calls themselves never raise it.
+
+    Attributes
+    ----------
+    order_id : str
+        The order's id, by which `Fleet.orders` finds it.
+    account : int
+        Its account.
+    outcome : str
+        What became of it instead.
+    """
+
+    def __init__(self, message: str, *, order_id: str, account: int, outcome: str) -> None:
+        self.order_id, self.account, self.outcome = order_id, account, outcome
+        super().__init__(message)
 
 
 class DemoError(FleetkitError):

@@ -1,7 +1,7 @@
 """What panels and logs subscribe to: one record per thing that happened.
 
 Why: a panel reads the event a cell's call caused and never fetches twice. May
-import `model`. The trap: handlers run on the loop thread; they must return at
+import `trading`. The trap: handlers run on the loop thread; they must return at
 once and never print.
 """
 
@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 
 import msgspec
+
+from fleetkit.trading import OrderKind, Outcome
 
 log = logging.getLogger("fleetkit.events")
 
@@ -62,7 +64,35 @@ class LabelChanged(msgspec.Struct, frozen=True):
     account: int
 
 
-Event = Refreshing | Refreshed | RefreshFailed | RecoveryStarted | RecoveryEnded | LabelChanged
+class OrderSent(msgspec.Struct, frozen=True):
+    """The first byte of an order may have gone; what became of it is not known yet."""
+
+    agent: str
+    account: int
+    order_id: str
+    kind: OrderKind
+
+
+class OrderSettled(msgspec.Struct, frozen=True):
+    """An order has an outcome that is on disk; after ``unknown`` another one follows."""
+
+    agent: str
+    account: int
+    order_id: str
+    outcome: Outcome
+    ticket: int | None
+
+
+Event = (
+    Refreshing
+    | Refreshed
+    | RefreshFailed
+    | RecoveryStarted
+    | RecoveryEnded
+    | LabelChanged
+    | OrderSent
+    | OrderSettled
+)
 Handler = Callable[[Event], None]
 
 

@@ -29,6 +29,7 @@ Tick = Callable[[], None]
 BLOCKING_SLICE_S = 0.1  # a wait is sliced so that an interrupt arrives on every system
 AWAITING_SLICE_S = 0.2  # an awaited cell sees an interrupt only when its loop turns
 EXIT_BOUND_S = 1.0
+DRAIN_S = 5.0  # for orders in flight at the interpreter's exit; what is idle takes none
 
 
 def _nothing() -> None:
@@ -204,7 +205,7 @@ class LoopThread:
         self._stopping = True
         owners = list(self.owners.values())
         winding_up = asyncio.run_coroutine_threadsafe(_wind_up(owners, bound_s / 2), self._loop)
-        concurrent.futures.wait((winding_up,), timeout=bound_s)
+        concurrent.futures.wait((winding_up,), timeout=bound_s + DRAIN_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=bound_s)
         if not self._thread.is_alive():
@@ -213,7 +214,7 @@ class LoopThread:
 
 async def _wind_up(owners: list[Any], bound_s: float) -> None:
     """Close what is open and cancel the rest, so that nothing is destroyed half done."""
-    await asyncio.gather(*(owner.aclose(0.0) for owner in owners), return_exceptions=True)
+    await asyncio.gather(*(owner.aclose(DRAIN_S) for owner in owners), return_exceptions=True)
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from enum import StrEnum
 from typing import Any, Final, Protocol, TextIO
 
+from fleetkit.cells import CellCall, replay_key
 from fleetkit.clock import Clock
 
 QUIET_S: Final = 0.5  # a call that is done sooner shows nothing
@@ -35,14 +36,34 @@ class Tally:
         Steps expected so far, and those behind us.
     what : Activity
         The constant words beside the bar.
+    cell : CellCall or None
+        The cell that called, where orders are sent for it.
+    order_ids : list of str
+        The orders that the call has sent, for whoever stops waiting.
     """
 
-    __slots__ = ("done", "total", "what")
+    __slots__ = ("_orders", "cell", "done", "order_ids", "total", "what")
 
-    def __init__(self, what: Activity = Activity.READING, total: int = 0) -> None:
+    def __init__(
+        self,
+        what: Activity = Activity.READING,
+        total: int = 0,
+        cell: CellCall | None = None,
+    ) -> None:
         self.what = what
         self.total = total
         self.done = 0
+        self.cell = cell
+        self.order_ids: list[str] = []
+        self._orders: dict[bytes, int] = {}
+
+    def key_for(self, intent: bytes) -> str | None:
+        """What tells this order of the cell from a new one when the cell is run again."""
+        if self.cell is None:
+            return None
+        # Counted for each order apart: their turn may be another one in the next run.
+        self._orders[intent] = count = self._orders.get(intent, 0) + 1
+        return replay_key(self.cell, self.cell.ordinal, b"%d:%b" % (count, intent))
 
     def expect(self, steps: int) -> None:
         """Say that `steps` more will be done."""

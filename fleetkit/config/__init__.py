@@ -1,7 +1,7 @@
 """What a fleet is made of, as its owner wrote it: read, checked and frozen.
 
 Why: every mistake is found before the first request, with file, key, what was
-found and what is allowed. May import `model`, `html`, `clock` and `errors`.
+found and what is allowed. May import `trading`, `model`, `html`, `clock` and `errors`.
 The trap: secrets enter here; they leave only through `Secret.reveal`.
 """
 
@@ -17,6 +17,7 @@ from fleetkit.config.records import (
     PoolLimits,
     RecoveryPolicy,
     Timeouts,
+    TradingSettings,
 )
 from fleetkit.config.secret import Secret
 from fleetkit.config.sources import ENVIRONMENT_VARIABLE
@@ -34,6 +35,7 @@ __all__ = [
     "Secret",
     "Source",
     "Timeouts",
+    "TradingSettings",
     "fit_open_files",
     "is_loopback",
     "read_config",

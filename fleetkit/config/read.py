@@ -1,7 +1,7 @@
 """`read_config`: from whatever `connect` was given to a checked `FleetConfig`.
 
 Why: one door, so that a keyword, a file and an environment variable obey the
-same rules. May import `errors` and the rest of this package.
+same rules. May import `trading`, `errors` and the rest of this package.
 The trap: the frames below hold raw text with passwords in it, so an error leaves
 without their traceback.
 """
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fleetkit.config.agents import read_agents, read_defaults
+from fleetkit.config.policies import read_policies
 from fleetkit.config.records import (
     AgentConfig,
     BreakerPolicy,
@@ -24,21 +25,24 @@ from fleetkit.config.records import (
     PoolLimits,
     RecoveryPolicy,
     Timeouts,
+    TradingSettings,
 )
 from fleetkit.config.sources import Document, read_document
 from fleetkit.config.values import Place, read_flag, read_record
 from fleetkit.errors import ConfigError
+from fleetkit.trading import Policies, TradingPolicy
 
 Source = str | Path | Sequence[Mapping[str, object] | AgentConfig] | FleetConfig | None
 
 _KEYWORDS: Final = "connect()"
-_POLICIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
+_RECORDS: Final[Mapping[str, type[Any]]] = MappingProxyType(
     {
         "timeouts": Timeouts,
         "pool": PoolLimits,
         "cache": CachePolicy,
         "recovery": RecoveryPolicy,
         "breaker": BreakerPolicy,
+        "trading": TradingSettings,
     }
 )
 _CEILINGS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -57,6 +61,8 @@ def read_config(
     cache: CachePolicy | None = None,
     recovery: RecoveryPolicy | None = None,
     breaker: BreakerPolicy | None = None,
+    trading: TradingSettings | None = None,
+    policies: Sequence[TradingPolicy | Mapping[str, object]] | Policies | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> FleetConfig:
     """Read and check a whole configuration.
@@ -67,8 +73,10 @@ def read_config(
         A TOML file, a JSON list, a Python list; ``None`` for ``FLEETKIT_AGENTS_JSON``.
     home, pooling, cache_ttl_s
         Win over ``FLEETKIT_HOME``, and over ``pool``, ``cache`` and the file.
-    timeouts, pool, cache, recovery, breaker
+    timeouts, pool, cache, recovery, breaker, trading
         Each replaces the file's table of that name as a whole.
+    policies
+        Replaces all of the file's ``[[policies]]``.
     environ
         The environment for ``env:`` tokens, ``os.environ`` unless given.
 
@@ -77,7 +85,8 @@ def read_config(
     ConfigError
         For every mistake, with file, key, what was found and what is allowed.
     """
-    given = dict(zip(_POLICIES, (timeouts, pool, cache, recovery, breaker), strict=True))
+    records = (timeouts, pool, cache, recovery, breaker, trading)
+    given = dict(zip(_RECORDS, records, strict=True)) | {"policies": policies}
     try:
         config = _read(source, os.environ if environ is None else environ, given)
         return _with_values(config, home, pooling, cache_ttl_s)
@@ -103,39 +112,48 @@ def _read(source: object, environ: Mapping[str, str], given: Mapping[str, Any]) 
         raise place.at("agents").error(message)
     defaults = read_defaults(tables.get("defaults", {}), place.at("defaults"))
     agents = read_agents(tables["agents"], defaults, place.at("agents"))
-    policies: dict[str, Any] = {}
-    for name, kind in _POLICIES.items():
-        policies[name] = _policy(kind, tables.get(name, {}), place.at(name))
+    records: dict[str, Any] = {}
+    for name, kind in _RECORDS.items():
+        records[name] = _record(kind, tables.get(name, {}), place.at(name))
         record = given[name]
         if record is not None:
             here = Place(file=_KEYWORDS, key=name)
             if type(record) is not kind:
                 raise here.wrong_type(record, f"a {kind.__name__}")
-            policies[name] = _policy(kind, asdict(record), here)
-    home = source.home if isinstance(source, FleetConfig) else None
-    return FleetConfig(agents=agents, **policies, home=home, source=document.description)
+            records[name] = _record(kind, asdict(record), here)
+    policies = read_policies(tables.get("policies", ()), place.at("policies"))
+    if given["policies"] is not None:
+        policies = read_policies(given["policies"], Place(file=_KEYWORDS, key="policies"))
+    return FleetConfig(
+        agents=agents,
+        **records,
+        policies=policies,
+        home=source.home if isinstance(source, FleetConfig) else None,
+        source=document.description,
+    )
 
 
 def _taken_apart(config: FleetConfig, environ: Mapping[str, str]) -> Document:
     """The tables of a configuration that exists already, to be checked like any other."""
-    tables: dict[str, object] = {name: asdict(getattr(config, name)) for name in _POLICIES}
+    tables: dict[str, object] = {name: asdict(getattr(config, name)) for name in _RECORDS}
     tables["agents"] = config.agents
+    tables["policies"] = config.policies
     place = Place(file="FleetConfig", environ=environ)
     return Document(place=place, description=config.source, tables=tables)
 
 
-def _policy(kind: type[Any], table: object, place: Place) -> object:
-    policy = read_record(kind, table, place)
+def _record(kind: type[Any], table: object, place: Place) -> object:
+    record = read_record(kind, table, place)
     pair = _CEILINGS.get(place.key)
     if pair is not None:
-        start, ceiling = (getattr(policy, key) for key in pair)
+        start, ceiling = (getattr(record, key) for key in pair)
         if start > ceiling:
             raise place.at(pair[1]).error(
                 f"{pair[0]} doubles up to {pair[1]}, which is smaller.",
                 found=ceiling,
                 allowed=f"at least {pair[0]}, here {start:g}",
             )
-    return policy
+    return record
 
 
 def _with_values(

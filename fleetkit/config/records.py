@@ -2,7 +2,7 @@
 
 Why: everything above reads these and nothing else; the bounds stand beside the
 fields, so the reader of files and the reader of keywords enforce the same ones.
-May import `model`, `errors` and `secret`. The trap: the records themselves check
+May import `model`, `trading`, `errors` and `secret`. The trap: the records themselves check
 nothing but the URL's credentials; `read_config` does, whatever the values came from.
 """
 
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
 
 from fleetkit.config.secret import Secret
 from fleetkit.errors import ConfigError
 from fleetkit.model import Http2, MarginMode, StopsUnit
+from fleetkit.trading import Policies
 
 MAX_LANES: Final = 8
 
@@ -28,7 +30,7 @@ class Bound:
     at_least: float | None = None
     at_most: float | None = None
 
-    def holds(self, number: float) -> bool:
+    def holds(self, number: float | Decimal) -> bool:
         """Whether `number` lies in the range; NaN lies in none."""
         return (
             (self.above is None or number > self.above)
@@ -47,6 +49,7 @@ class Bound:
 
 Seconds = Annotated[float, Bound(above=0)]
 TtlSeconds = Annotated[float, Bound(at_least=0)]  # 0 switches the cache off
+WaitSeconds = Annotated[float, Bound(at_least=0)]  # 0 does not wait
 Count = Annotated[int, Bound(at_least=1)]
 Budget = Annotated[int, Bound(at_least=0)]  # 0 forbids
 
@@ -109,6 +112,29 @@ class BreakerPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingSettings:
+    """How long things about orders take.
+
+    Attributes
+    ----------
+    grace_s
+        After its deadline, how much longer an agent may still execute what it was sent:
+        nothing is proven absent before that.
+    plan_fresh_s
+        How long after it was made a plan may be executed.
+    lease_s
+        How long an account stays with a kernel that no longer renews its lease.
+    drain_s
+        How long closing a fleet, or the end of the process, waits for orders under way.
+    """
+
+    grace_s: Seconds = 45.0
+    plan_fresh_s: Seconds = 10.0
+    lease_s: Seconds = 60.0
+    drain_s: WaitSeconds = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
     """One agent: where it is, whose account it serves and how to speak to it.
 
@@ -166,6 +192,8 @@ class FleetConfig:
 
     Attributes
     ----------
+    policies
+        What its accounts may be traded like; those that concern an account hold together.
     home
         The folder of the store; ``None`` leaves it to ``FLEETKIT_HOME``.
     source
@@ -178,6 +206,8 @@ class FleetConfig:
     cache: CachePolicy = CachePolicy()
     recovery: RecoveryPolicy = RecoveryPolicy()
     breaker: BreakerPolicy = BreakerPolicy()
+    trading: TradingSettings = TradingSettings()
+    policies: Policies = Policies()  # noqa: RUF009 - frozen
     home: Path | None = None
     source: str = "list"
 

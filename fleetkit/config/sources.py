@@ -18,7 +18,17 @@ from typing import Final
 from fleetkit.config.values import Place, read_table, shown
 
 ENVIRONMENT_VARIABLE: Final = "FLEETKIT_AGENTS_JSON"
-_TABLES: Final = ("defaults", "agents", "timeouts", "pool", "cache", "recovery", "breaker")
+_TABLES: Final = (
+    "defaults",
+    "agents",
+    "timeouts",
+    "pool",
+    "cache",
+    "recovery",
+    "breaker",
+    "trading",
+    "policies",
+)
 _ALLOWED: Final = (
     "the path of a TOML or JSON file, a JSON list of {name, url}, or a Python list of dicts"
 )

@@ -2,7 +2,7 @@
 
 Why: same columns, order and dtypes for no row and for 100,000, so a cell that
 worked yesterday works on an empty fleet. May import pandas, numpy, pyarrow,
-`contract` and `model`. The trap: what is not known is NaN, NaT or <NA>, never
+`contract`, `trading` and `model`. The trap: what is not known is NaN, NaT or <NA>, never
 zero, and an array inside a frame that was handed out is never used twice.
 """
 
@@ -11,6 +11,7 @@ from pandas import DataFrame
 from fleetkit.frames.block import FrameError, TradeBlock
 from fleetkit.frames.deals import DealBlock, DealsPart, deals_frame, decode_deals
 from fleetkit.frames.decode import decode_history
+from fleetkit.frames.orders import orders_frame, plan_frame, receipts_frame
 from fleetkit.frames.rows import (
     PositionsPart,
     accounts_frame,
@@ -28,7 +29,10 @@ from fleetkit.frames.schema import (
     DEALS,
     DOCTOR,
     LABELS,
+    ORDERS,
+    PLAN,
     POSITIONS,
+    RECEIPTS,
     SUMMARY,
     TRADES,
     Column,
@@ -43,7 +47,10 @@ __all__ = [
     "DEALS",
     "DOCTOR",
     "LABELS",
+    "ORDERS",
+    "PLAN",
     "POSITIONS",
+    "RECEIPTS",
     "SUMMARY",
     "TRADES",
     "Column",
@@ -62,7 +69,10 @@ __all__ = [
     "decode_history",
     "doctor_frame",
     "labels_frame",
+    "orders_frame",
+    "plan_frame",
     "positions_frame",
+    "receipts_frame",
     "summary_frame",
     "trades_frame",
     "with_ages",

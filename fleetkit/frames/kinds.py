@@ -1,8 +1,8 @@
 """The kinds of column a frame can have: a dtype, and how to fill it.
 
 Why: each dtype is spelled once, so that no row and many rows cannot differ.
-May import pandas, numpy, pyarrow, `contract` and `model`. The trap: every array returned is
-new and writable; a view into shared memory would let one cell change another's.
+May import pandas, numpy, pyarrow, `contract`, `trading` and `model`. The trap: every array
+returned is new and writable; a view into shared memory would let one cell change another's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 from pandas.api.extensions import ExtensionDtype
 
 from fleetkit.contract import DealEntry, DealReason, DealType
-from fleetkit.model import AccountStatus, AgentStatus, Binding, Breaker, Side, Source
+from fleetkit.model import AccountStatus, AgentStatus, Binding, Breaker, Side, Source, StopsUnit
+from fleetkit.trading import Evidence, OrderKind, Outcome
 
 
 class Kind(NamedTuple):
@@ -58,6 +59,10 @@ def _fill_time(values: Sequence[Any]) -> Any:
 
 def _fill_float(values: Sequence[Any]) -> Any:
     return pa.array(values, pa.float64()).to_numpy(zero_copy_only=False).copy()
+
+
+def _fill_amount(values: Sequence[Any]) -> Any:
+    return np.array(values, dtype=np.float64)  # Arrow makes no floats of decimals
 
 
 def _fill_int64(values: Sequence[Any]) -> Any:
@@ -114,6 +119,7 @@ def _categorical(names: list[str]) -> Kind:
 TEXT: Final = Kind(_TEXT, _fill_text)
 TIME: Final = Kind(_TIME, _fill_time)
 FLOAT: Final = Kind(np.dtype("f8"), _fill_float)
+AMOUNT: Final = Kind(np.dtype("f8"), _fill_amount)  # of decimals: lots and money of orders
 NUMBER: Final = Kind(np.dtype("i8"), _fill_int64)  # account and ticket: always known
 INTEGER: Final = Kind(pd.Int64Dtype(), _fill_integer)
 FLAG: Final = Kind(pd.BooleanDtype(), _fill_flag)
@@ -126,5 +132,9 @@ BREAKER: Final = words(Breaker)
 DEAL_ENTRY: Final = named(DealEntry)
 DEAL_REASON: Final = named(DealReason)
 DEAL_TYPE: Final = named(DealType)
+EVIDENCE: Final = words(Evidence)
+ORDER_KIND: Final = words(OrderKind)
+OUTCOME: Final = words(Outcome)
 SIDE: Final = words(Side)
 SOURCE: Final = words(Source)
+STOPS_UNIT: Final = words(StopsUnit)

@@ -16,18 +16,23 @@ import pandas as pd
 from fleetkit.frames.kinds import (
     ACCOUNT_STATUS,
     AGENT_STATUS,
+    AMOUNT,
     BINDING,
     BREAKER,
     DEAL_ENTRY,
     DEAL_REASON,
     DEAL_TYPE,
     DURATION,
+    EVIDENCE,
     FLAG,
     FLOAT,
     INTEGER,
     NUMBER,
+    ORDER_KIND,
+    OUTCOME,
     SIDE,
     SOURCE,
+    STOPS_UNIT,
     TEXT,
     TIME,
     Kind,
@@ -276,6 +281,85 @@ SUMMARY: Final = Schema(
             "profit": FLOAT,
             "last_refresh": TIME,
             "currency": TEXT,
+        }
+    ),
+)
+
+ORDERS: Final = Schema(
+    index=Column("order_id", TEXT),
+    columns=_columns(
+        {
+            "account": NUMBER,
+            "kind": ORDER_KIND,
+            "symbol": TEXT,
+            "side": SIDE,
+            "volume": AMOUNT,
+            "outcome": OUTCOME,
+            "filled_volume": AMOUNT,
+            "ticket": INTEGER,
+            "price": FLOAT,
+            "reason": TEXT,
+            "retcode": INTEGER,
+            "stops_ok": FLAG,
+            "evidence": EVIDENCE,
+            "created_at": TIME,
+            "sent_at": TIME,
+            "settled_at": TIME,
+            "pair_id": TEXT,
+        }
+    ),
+)
+
+RECEIPTS: Final = Schema(
+    index=Column("order_id", TEXT),
+    columns=_columns(
+        {
+            "account": NUMBER,
+            "kind": ORDER_KIND,
+            "symbol": TEXT,
+            "side": SIDE,
+            "volume": AMOUNT,
+            "outcome": OUTCOME,
+            "filled_volume": AMOUNT,
+            "ticket": INTEGER,
+            "price": FLOAT,
+            "sl": FLOAT,
+            "tp": FLOAT,
+            "stops_ok": FLAG,
+            "evidence": EVIDENCE,
+            "reason": TEXT,
+            "retcode": INTEGER,
+            "retryable": FLAG,
+            "replayed": FLAG,
+            "total_ms": FLOAT,
+        }
+    ),
+)
+
+PLAN: Final = Schema(
+    columns=_columns(
+        {
+            "account": NUMBER,
+            "agent": TEXT,
+            "kind": ORDER_KIND,
+            "symbol": TEXT,
+            "side": SIDE,
+            "ticket": INTEGER,
+            "asked_volume": AMOUNT,
+            "volume": AMOUNT,
+            "entry": AMOUNT,
+            "sl_price": AMOUNT,
+            "sl_pips": AMOUNT,
+            "sl_money": AMOUNT,
+            "tp_price": AMOUNT,
+            "tp_pips": AMOUNT,
+            "tp_money": AMOUNT,
+            "stops_unit": STOPS_UNIT,
+            "spread_cost": AMOUNT,
+            "risk": AMOUNT,
+            "margin": AMOUNT,
+            "refusal": TEXT,
+            "warnings": TEXT,
         }
     ),
 )

@@ -45,9 +45,14 @@ _HEADINGS: Final = {
     "entry_time": "entry (UTC)",
     "exit_time": "exit (UTC)",
     "position_id": "position",
+    "order_id": "order",
+    "created_at": "created (UTC)",
+    "sent_at": "sent (UTC)",
+    "settled_at": "settled (UTC)",
+    "filled_volume": "filled",
 }
 _SUMS: Final = ("balance", "equity", "profit")
-_PRICES: Final = frozenset({"entry_price", "exit_price"})
+_PRICES: Final = frozenset({"entry_price", "exit_price", "price"})
 _AGES: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 

@@ -17,9 +17,11 @@ from fleetkit.config import (
     RecoveryPolicy,
     Secret,
     Timeouts,
+    TradingSettings,
     read_config,
 )
 from fleetkit.model import Http2, MarginMode, StopsUnit
+from fleetkit.trading import TradingPolicy
 from tests.support.readme import blocks
 
 (EXAMPLE,) = blocks("toml")
@@ -55,6 +57,7 @@ def test_example_shows_every_default(example):
     assert example.cache == CachePolicy()
     assert example.recovery == RecoveryPolicy()
     assert example.breaker == BreakerPolicy()
+    assert example.trading == TradingSettings()
 
 
 def test_example_shows_every_key():
@@ -67,6 +70,10 @@ def test_example_shows_every_key():
         "recovery": RecoveryPolicy,
         "breaker": BreakerPolicy,
     }
+    if "trading" in tables:  # shown together with the policies, as soon as fleetkit trades
+        records["trading"] = TradingSettings
+        policy_keys = set().union(*tables["policies"])
+        assert policy_keys == set(TradingPolicy.__struct_fields__)
     for name, record in records.items():
         assert set(tables[name]) == {field.name for field in fields(record)}
     shown = set(tables["defaults"]).union(*tables["agents"])
