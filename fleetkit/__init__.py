@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PoolLimits,
         RecoveryPolicy,
         Timeouts,
+        TradingSettings,
     )
     from fleetkit.contract import Capability
     from fleetkit.demo_fleet import DemoFleet, demo
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         LoopThreadBusy,
         NestedAsyncioRefused,
         NotSupported,
+        OrderNotFilled,
         PartialResult,
         StoreError,
         SuspectReply,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
         UsageError,
         WrongAccount,
     )
-    from fleetkit.fleet import AioFleet, Fleet, connect
+    from fleetkit.fleet import AioFleet, Fleet, Plan, connect
     from fleetkit.model import (
         Account,
         AccountStatus,
@@ -64,10 +66,22 @@ if TYPE_CHECKING:
         TradeMode,
     )
     from fleetkit.nested import allow_nested_asyncio
+    from fleetkit.trading import (
+        KEEP,
+        REMOVE,
+        Evidence,
+        Hedging,
+        OrderKind,
+        Outcome,
+        Receipt,
+        TradingPolicy,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "KEEP",
+    "REMOVE",
     "Account",
     "AccountStatus",
     "AgentBusy",
@@ -91,17 +105,24 @@ __all__ = [
     "ContractError",
     "DemoError",
     "DemoFleet",
+    "Evidence",
     "Fleet",
     "FleetClosed",
     "FleetkitError",
     "ForkedProcess",
+    "Hedging",
     "LabelError",
     "LoopThreadBusy",
     "NestedAsyncioRefused",
     "NotSupported",
+    "OrderKind",
+    "OrderNotFilled",
+    "Outcome",
     "PartialResult",
+    "Plan",
     "PoolLimits",
     "Quote",
+    "Receipt",
     "RecoveryPolicy",
     "Side",
     "Source",
@@ -112,6 +133,8 @@ __all__ = [
     "TerminalDisconnected",
     "Timeouts",
     "TradeMode",
+    "TradingPolicy",
+    "TradingSettings",
     "UnknownAccount",
     "UsageError",
     "WrongAccount",
@@ -124,10 +147,17 @@ __all__ = [
 
 
 _HOMES = {
-    "config": ("BreakerPolicy", "CachePolicy", "PoolLimits", "RecoveryPolicy", "Timeouts"),
+    "config": (
+        "BreakerPolicy",
+        "CachePolicy",
+        "PoolLimits",
+        "RecoveryPolicy",
+        "Timeouts",
+        "TradingSettings",
+    ),
     "contract": ("Capability",),
     "demo_fleet": ("DemoFleet", "demo"),
-    "fleet": ("AioFleet", "Fleet", "connect"),
+    "fleet": ("AioFleet", "Fleet", "Plan", "connect"),
     "model": (
         "Account",
         "AccountStatus",
@@ -144,6 +174,16 @@ _HOMES = {
         "TradeMode",
     ),
     "nested": ("allow_nested_asyncio",),
+    "trading": (
+        "KEEP",
+        "REMOVE",
+        "Evidence",
+        "Hedging",
+        "OrderKind",
+        "Outcome",
+        "Receipt",
+        "TradingPolicy",
+    ),
 }
 """Where the names live; what is not here is an error."""
 

@@ -1,4 +1,4 @@
-"""The `fleetkit` command: demo, accounts, trades, doctor, agent.
+"""The `fleetkit` command: demo, accounts, trades, doctor, agent, and those of `cli_orders`.
 
 Why: a first look without a notebook, and one-off tables for other programs. An
 entry point: it may import everything. The trap: standard output carries the table
@@ -24,6 +24,7 @@ from typing import Final, NoReturn
 import fleetkit
 from fleetkit.agent.command import add_agent_command
 from fleetkit.agent.terminal import Terminal as AgentTerminal
+from fleetkit.cli_orders import Console, add_order_commands
 from fleetkit.clock import SystemClock
 from fleetkit.demo_fleet import demo
 from fleetkit.errors import FleetkitError, PartialResult
@@ -55,7 +56,7 @@ LAB_ENDS_S: Final = 1.0  # to end by itself, before it is ended
 
 EXIT_STATUSES: Final = """\
 exit status: 0 all is there, 1 an error, 2 a mistake in the command line,
-3 the table is there but some accounts are missing or stale in it"""
+3 the table is there but some accounts are missing or stale in it, or orders unknown"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +128,7 @@ def command_parser() -> argparse.ArgumentParser:
     _add_common(doctor)
     doctor.set_defaults(run=_doctor)
 
+    add_order_commands(commands, Console(_add_fleet, _add_output, _days, _write, _say))
     add_agent_command(commands, _simulated_terminal)
     return parser
 
@@ -137,12 +139,20 @@ def _simulated_terminal(account: int | None) -> AgentTerminal:
 
 
 def _add_common(command: argparse.ArgumentParser) -> None:
+    _add_fleet(command)
+    _add_output(command)
+
+
+def _add_fleet(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--fleet",
         metavar="FILE",
         default=None,
         help="TOML file, or JSON list of {name, url}; FLEETKIT_AGENTS_JSON if not given",
     )
+
+
+def _add_output(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--format",
         choices=FORMATS,

@@ -169,7 +169,7 @@ def demo(
     try:
         fleet = connect_as(
             DemoFleet,
-            [dict(agent, time_zone="UTC") for agent in process.agents],
+            [dict(agent, time_zone="UTC", stops_unit="price") for agent in process.agents],
             home=home,
             pooling=pooling,
             cache_ttl_s=cache_ttl_s,

@@ -14,8 +14,8 @@ from typing import Literal
 from fleetkit import frames
 from fleetkit.aio.accounts import read_accounts
 from fleetkit.aio.cache_view import AsyncCache
-from fleetkit.aio.history import HistoryCalls
 from fleetkit.aio.label_files import read_labels
+from fleetkit.aio.order_journal import JournalCalls
 from fleetkit.aio.parts import collect, positions_parts
 from fleetkit.aio.selection import Accounts, account_number, account_numbers, symbol_name
 from fleetkit.aio.state import JUMP_S
@@ -29,7 +29,7 @@ from fleetkit.model import Account, Quote, Symbol
 from fleetkit.store import Store, load_labels
 
 
-class AsyncFleet(HistoryCalls):
+class AsyncFleet(JournalCalls):
     """A fleet of accounts, each behind its agent."""
 
     def __init__(self, config: FleetConfig, store: Store, clock: Clock) -> None:

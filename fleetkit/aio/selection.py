@@ -58,7 +58,7 @@ def symbol_name(symbol: object) -> str:
     UsageError
         For anything but text.
     """
-    if not isinstance(symbol, str) or not symbol.strip():
+    if not isinstance(symbol, str) or not symbol.strip() or not symbol.strip().isprintable():
         msg = f"A symbol is text such as 'EURUSD', not {symbol!r:.60}."
         raise UsageError(msg)
     return symbol.strip()

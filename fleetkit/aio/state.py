@@ -7,19 +7,23 @@ thread, except `snapshot`, `facts` and `closed`, which are replaced as a whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from sqlite3 import Connection
 from typing import Any
 
 import msgspec
 
 from fleetkit import events, frames
+from fleetkit.aio.announcer import Announcer
 from fleetkit.aio.rows import Snapshot
 from fleetkit.cache import AccountCache
 from fleetkit.clock import Clock
-from fleetkit.config import FleetConfig
-from fleetkit.errors import FleetClosed, UnknownAccount
+from fleetkit.config import AgentConfig, FleetConfig
+from fleetkit.desk import OrderDesk
+from fleetkit.errors import FleetClosed, StoreError, UnknownAccount
 from fleetkit.gateway import (
     Bindings,
     Caches,
@@ -31,7 +35,7 @@ from fleetkit.gateway import (
 )
 from fleetkit.http import AgentHttp, TlsContexts
 from fleetkit.model import AccountReading, AgentStatus, CacheStats, Label
-from fleetkit.store import Store, all_bindings, all_labels, set_phase, set_vs_group
+from fleetkit.store import Store, all_bindings, all_labels, disarm, set_phase, set_vs_group
 
 JUMP_S = 30.0  # a clock that jumped this far: the machine slept, nothing is fresh
 
@@ -61,48 +65,45 @@ class FleetState:
         self.snapshot: Snapshot | None = None
         self.store_stamp: object = store.change_stamp()
         self.known_labels: dict[int, Label] = store.run_blocking(all_labels)
-        learned = store.run_blocking(all_bindings)
-        self.bindings = Bindings(
-            config.agents,
-            {
-                agent.name: learned[agent.name, agent.url]
-                for agent in config.agents
-                if (agent.name, agent.url) in learned
-            },
-        )
-        count = len(config.agents)
-        policy = config.cache
-        ttl_s = policy.cache_ttl_s
-        positions_ttl_s = policy.positions_ttl_s if ttl_s else 0.0  # 0 switches all caching off
-        trades_ttl_s = policy.trades_ttl_s if ttl_s else 0.0
-        self.caches = Caches(
-            accounts=AccountCache[str, AccountReading](count, ttl_s, clock),
-            positions=AccountCache[str, PositionsValue](count, positions_ttl_s, clock),
-            trades=AccountCache[str, TradesValue](count, trades_ttl_s, clock),
-            deals=AccountCache[str, DealsValue](count, trades_ttl_s, clock),
-            agents=AccountCache[str, AgentStatus](count, ttl_s, clock),
-        )
+        self.bindings = _bindings_of(config, store)
+        self.caches = _caches_of(config, clock)
         contexts = TlsContexts(config.source)
-        self.gateways: dict[str, Gateway] = {}
-        for agent in config.agents:
-            http = AgentHttp(
-                agent,
-                timeouts=config.timeouts,
-                limits=config.pool,
-                contexts=contexts,
-                clock=clock,
-            )
-            self.gateways[agent.name] = Gateway(
-                agent,
-                config=config,
-                http=http,
-                caches=self.caches,
-                bindings=self.bindings,
-                store=store,
-                bus=self.bus,
-                clock=clock,
-            )
-        self.facts = Facts(count, 0, 0, None)
+        self.gateways = {agent.name: self._gateway_to(agent, contexts) for agent in config.agents}
+        self.facts = Facts(len(config.agents), 0, 0, None)
+        self.desk = OrderDesk(
+            config,
+            store,
+            clock,
+            self.gateways,
+            forget=self.forget_freshness,
+            refetch=self.refetch,
+            label_of=self.label_of,
+            told=Announcer(self.bus),
+            notice_jump=self.notice_jump,
+        )
+        for gateway in self.gateways.values():
+            gateway.link.is_traded = partial(self.desk.is_trading, gateway)
+        self.armings: set[str] = set()  # that this fleet made and has to end
+
+    def _gateway_to(self, agent: AgentConfig, contexts: TlsContexts) -> Gateway:
+        config = self.config
+        http = AgentHttp(
+            agent,
+            timeouts=config.timeouts,
+            limits=config.pool,
+            contexts=contexts,
+            clock=self.clock,
+        )
+        return Gateway(
+            agent,
+            config=config,
+            http=http,
+            caches=self.caches,
+            bindings=self.bindings,
+            store=self.store,
+            bus=self.bus,
+            clock=self.clock,
+        )
 
     def check_open(self) -> None:
         """Refuse once the fleet is closed.
@@ -160,6 +161,10 @@ class FleetState:
         for cache in self._figures():
             cache.invalidate(gateway.name)
 
+    def refetch(self, gateway: Gateway) -> None:
+        """Read one account again; nobody waits for it."""
+        gateway.read_account().leave(keep=True)
+
     def forget_everything(self) -> None:
         """Drop all that was read."""
         for cache in self._figures():
@@ -172,6 +177,7 @@ class FleetState:
     def notice_jump(self) -> None:
         """Mark everything stale after the machine slept or its clock was set."""
         if abs(self.clock.take_jump()) > JUMP_S:
+            self.desk.office.jumps += 1
             for cache in self._figures():
                 cache.mark_all_stale()
 
@@ -250,6 +256,13 @@ class FleetState:
         calls = sum(gateway.link.http.cancel() for gateway in self.gateways.values())
         return max(flights, calls)
 
+    async def end_armings(self, arming_ids: Iterable[str]) -> None:
+        """End armings that this fleet made; again does nothing."""
+        now_s = self.clock.now().timestamp()
+        for arming_id in tuple(arming_ids):
+            await self.store.orders.run(partial(disarm, arming_id=arming_id, now_s=now_s))
+            self.armings.discard(arming_id)
+
     def count_hits(self) -> None:
         """A whole `accounts` was answered from the snapshot."""
         self.caches.accounts.hits += len(self.gateways)
@@ -264,9 +277,39 @@ class FleetState:
             return
         self.closed = f"{why} Connect again with fleetkit.connect(...)."
         self.snapshot = None
+        await self.desk.close(min(timeout_s, self.config.trading.drain_s))
+        with suppress(StoreError):  # one that cannot be ended runs out
+            await self.end_armings(self.armings)
         await self.cancel_all()
         closing = [asyncio.ensure_future(g.aclose()) for g in self.gateways.values()]
         await asyncio.wait(closing, timeout=max(timeout_s, 0.05))
         for late in closing:
             late.cancel()
         self.store.close(timeout_s=max(timeout_s, 0.05))
+
+
+def _bindings_of(config: FleetConfig, store: Store) -> Bindings:
+    """Which account each agent is bound to, by config and by what was learned of that URL."""
+    learned = store.run_blocking(all_bindings)
+    return Bindings(
+        config.agents,
+        {
+            agent.name: learned[agent.name, agent.url]
+            for agent in config.agents
+            if (agent.name, agent.url) in learned
+        },
+    )
+
+
+def _caches_of(config: FleetConfig, clock: Clock) -> Caches:
+    count, policy = len(config.agents), config.cache
+    ttl_s = policy.cache_ttl_s
+    positions_ttl_s = policy.positions_ttl_s if ttl_s else 0.0  # 0 switches all caching off
+    trades_ttl_s = policy.trades_ttl_s if ttl_s else 0.0
+    return Caches(
+        accounts=AccountCache[str, AccountReading](count, ttl_s, clock),
+        positions=AccountCache[str, PositionsValue](count, positions_ttl_s, clock),
+        trades=AccountCache[str, TradesValue](count, trades_ttl_s, clock),
+        deals=AccountCache[str, DealsValue](count, trades_ttl_s, clock),
+        agents=AccountCache[str, AgentStatus](count, ttl_s, clock),
+    )

@@ -96,6 +96,28 @@ def records(account: fk.Account, quote: fk.Quote, symbol: fk.Symbol, can: fk.Cap
     assert_type(can.has(fk.Capability.DEALS), bool)
 
 
+def trading(fleet: fk.Fleet) -> None:
+    """Order calls give receipts or frames of them."""
+    with fleet.armed(minutes=5, max_volume=1.0, max_orders=4):
+        receipt = fleet.open_position(7100001, "EURUSD", "buy", 0.5, sl_price="1.08")
+    assert_type(receipt, fk.Receipt)
+    assert_type(receipt.outcome, fk.Outcome)
+    assert_type(receipt.evidence, fk.Evidence)
+    assert_type(receipt.kind, fk.OrderKind)
+    assert_type(receipt.ticket, int | None)
+    assert_type(receipt.raise_unless_filled(), fk.Receipt)
+    assert_type(fleet.close_position(7100001, 5512345), fk.Receipt)
+    assert_type(fleet.modify_position(7100001, 5512345, sl_price=fk.REMOVE), fk.Receipt)
+    assert_type(fleet.close_all(), pd.DataFrame)
+    assert_type(fleet.plan([]), fk.Plan)
+    assert_type(fleet.plan([]).execute(), pd.DataFrame)
+    assert_type(fleet.orders(days=7), pd.DataFrame)
+    assert_type(fleet.reconcile(wait_s=10), pd.DataFrame)
+    assert_type(fleet.resolve("0" * 26, executed=False), fk.Receipt)
+    fleet.halt("why")
+    fleet.resume()
+
+
 async def awaiting(fleet: fk.Fleet) -> None:
     """The same calls, awaited, have the same types."""
     assert_type(fleet.aio, fk.AioFleet)
@@ -108,6 +130,9 @@ async def awaiting(fleet: fk.Fleet) -> None:
     assert_type(await fleet.aio.symbol(7100001, "EURUSD"), fk.Symbol)
     assert_type(await fleet.aio.cache.stats(), fk.CacheStats)
     await fleet.aio.set_phase(7100001, "F2")
+    async with fleet.aio.armed(minutes=5, max_volume=1.0, max_orders=4):
+        opened = await fleet.aio.open_position(7100001, "EURUSD", "buy", 0.5)
+    assert_type(opened, fk.Receipt)
     async with fleet.aio as entered:
         assert_type(entered, fk.AioFleet)
 

@@ -1,0 +1,13 @@
+"""The public faces: `Fleet`, `AioFleet`, and `connect`.
+
+Why: reading the classes is reading the API. May import `aio` and below. The trap:
+nothing is implemented here; what does more than hand over to the loop thread belongs
+in the core.
+"""
+
+from fleetkit.aio.plans import Plan
+from fleetkit.fleet.caches import AioFleetCache, FleetCache
+from fleetkit.fleet.connecting import connect, connect_as
+from fleetkit.fleet.faces import AioFleet, Fleet
+
+__all__ = ["AioFleet", "AioFleetCache", "Fleet", "FleetCache", "Plan", "connect", "connect_as"]
