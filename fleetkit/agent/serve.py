@@ -65,6 +65,8 @@ class AgentServer:
         PEM files of the certificate chain and its key; plain HTTP without them.
     keep_alive_s
         After how long an idle connection is dropped.
+    handshake_s
+        How long a TLS handshake may take, the machine's own waits included.
     stop_s
         How long requests in flight may take when it ends; orders have the app's
         ``drain_s`` after that.
@@ -81,6 +83,7 @@ class AgentServer:
         certificate: Path | None = None,
         key: Path | None = None,
         keep_alive_s: float = KEEP_ALIVE_S,
+        handshake_s: float = HANDSHAKE_S,
         stop_s: float = STOP_S,
         most_connections: int = MOST_CONNECTIONS,
     ) -> None:
@@ -88,7 +91,7 @@ class AgentServer:
             raise ValueError("A certificate needs its key, and a key its certificate.")
         self.app = app
         self.secure = certificate is not None
-        self._stop_s = stop_s
+        self._handshake_s, self._stop_s = handshake_s, stop_s
         self._socket = _listening(host, port)
         self.host: str = host
         self.port: int = self._socket.getsockname()[1]
@@ -152,7 +155,7 @@ class AgentServer:
             sock=self._socket,
             backlog=BACKLOG,
             ssl=tls,
-            ssl_handshake_timeout=None if tls is None else HANDSHAKE_S,
+            ssl_handshake_timeout=None if tls is None else self._handshake_s,
         )
         try:
             await self._stopping.wait()

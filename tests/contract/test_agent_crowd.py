@@ -44,7 +44,9 @@ async def with_agent(
     chain, key = authority.pem_files
     log = OrderLog(":memory:")
     app = AgentApp(terminal, layer="extended", token=TOKEN, order_log=log, **options)
-    async with AgentServer(app, certificate=chain, key=key, stop_s=0.5) as server:
+    # Server and crowd share one loop, so a handshake waits for everybody else's.
+    server = AgentServer(app, certificate=chain, key=key, stop_s=0.5, handshake_s=60.0)
+    async with server:
         await scenario(server, ssl.create_default_context(cafile=str(authority.file)))
 
 

@@ -84,6 +84,7 @@ def test_a_second_caller_joins_the_flight_patience_left_behind(serve, connect):
     agents[1].hang("/accounts")
     for _ in range(3):
         fleet.accounts(refresh=True, patience_s=0)
+    until(lambda: agents[1].count("/accounts") > 1)  # it is on its way, whoever waits
     assert agents[1].count("/accounts") == 2
 
 
