@@ -175,7 +175,7 @@ class AgentServer:
     ) -> None:
         task = asyncio.current_task()
         if task is None or len(self._connections) >= self._most_connections:
-            writer.transport.abort()
+            _abort(writer)
             return
         self._connections.add(task)
         loop = asyncio.get_running_loop()
@@ -186,8 +186,8 @@ class AgentServer:
         except Exception as error:  # noqa: BLE001 - a broken connection is its client's trouble
             LOGGER.info("A connection broke: %r", error)
         finally:
-            writer.transport.abort()
             self._connections.discard(task)
+            _abort(writer)
 
     async def _end(self) -> None:
         await self._quiet(self._stop_s)
@@ -201,6 +201,12 @@ class AgentServer:
     async def _quiet(self, within_s: float) -> None:
         if self._connections:
             await asyncio.wait(set(self._connections), timeout=within_s)
+
+
+def _abort(writer: asyncio.StreamWriter) -> None:
+    # Python 3.11 raises where a TLS transport is closed already.
+    with contextlib.suppress(AttributeError):
+        writer.transport.abort()
 
 
 def _config(certificate: Path | None, key: Path | None, keep_alive_s: float) -> Config:
