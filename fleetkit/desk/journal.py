@@ -17,7 +17,7 @@ import msgspec
 from fleetkit import store
 from fleetkit.model import MarginMode, Side
 from fleetkit.orders import stops
-from fleetkit.orders.readings import Claims
+from fleetkit.orders.readings import Claims, same_symbol
 from fleetkit.orders.records import Intent, JournalEntry, Settlement, Step
 from fleetkit.store import Facts, OrderRecord, OrderRow
 from fleetkit.trading import Evidence, OrderKind, OrderLine, Outcome, Receipt, Timings, name_of_call
@@ -175,8 +175,10 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
     tickets: set[int] = set()
     inferred: set[int] = set()
     rivals = False
-    since_s = intent.created_at.timestamp()
-    for row in store.orders(connection, accounts=[intent.account]):
+    rows = store.orders(connection, accounts=[intent.account])
+    symbols = {row.head.facts.ticket: row.terms.symbol for row in rows if row.terms.symbol}
+    symbols.pop(None, None)
+    for row in rows:
         if row.terms.order_id == intent.order_id:
             continue
         facts = row.head.facts
@@ -186,12 +188,11 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
             tickets.add(facts.ticket)
             if facts.evidence == Evidence.INFERRED:
                 inferred.add(facts.ticket)
-        rivals = rivals or _rivals(row, intent, mode, since_s)
-    tickets |= store.claimed_tickets(connection, intent.account).keys() - {
-        ticket
-        for ticket, order_id in store.claimed_tickets(connection, intent.account).items()
-        if order_id == intent.order_id
-    }
+        # A close of what was gone already knows no symbol; the order that opened it does.
+        symbol = row.terms.symbol or symbols.get(row.terms.ticket)
+        rivals = rivals or _rivals(row, symbol, intent, mode)
+    claimed = store.claimed_tickets(connection, intent.account)
+    tickets |= {ticket for ticket, owner in claimed.items() if owner != intent.order_id}
     return Claims(tickets=frozenset(tickets), inferred=frozenset(inferred), rivals=rivals)
 
 
@@ -207,14 +208,9 @@ def _evidence(facts: Facts) -> Evidence:
     return Evidence(word) if word in set(Evidence) else Evidence.NONE
 
 
-def _rivals(row: OrderRow, intent: Intent, mode: MarginMode | None, since_s: float) -> bool:
-    terms, facts = row.terms, row.head.facts
-    same = (
-        terms.symbol is None
-        or intent.symbol is None
-        or (terms.symbol.casefold() == intent.symbol.casefold())
-    )
-    if not same:
+def _rivals(row: OrderRow, symbol: str | None, intent: Intent, mode: MarginMode | None) -> bool:
+    terms, facts, since_s = row.terms, row.head.facts, intent.created_at.timestamp()
+    if None not in (symbol, intent.symbol) and not same_symbol(symbol, intent.symbol):
         return False
     settled_s = row.head.settled_s or row.head.at_s
     is_open = terms.kind == OrderKind.OPEN

@@ -368,3 +368,14 @@ def test_what_a_person_settled_without_a_ticket_is_no_rival_for_ever(
     """What was executed before this order was looked at is in its snapshot."""
     write(orders, intent(2), NO_TICKET, at_s=NOON.timestamp() + later_s)
     assert journal.claims_of(orders, intent(1), HEDGING).rivals is rival
+
+
+@pytest.mark.parametrize(("symbol", "rival"), [("EURUSD", True), ("GBPUSD", False)])
+def test_a_close_of_what_was_gone_is_of_the_symbol_that_was_opened(
+    orders: sqlite3.Connection, symbol: str, rival: bool
+) -> None:
+    """Its own look did not show the position; it is no rival of every symbol for that."""
+    opened = {"symbol": symbol, "created_at": NOON - timedelta(hours=1)}
+    write(orders, intent(2, **opened), FILLED, at_s=NOON.timestamp() - 3600)
+    write(orders, intent(3, kind=OrderKind.CLOSE, ticket=11, symbol=None, side=None), UNKNOWN)
+    assert journal.claims_of(orders, intent(1), NETTING).rivals is rival
