@@ -73,6 +73,16 @@ class OrderSent(msgspec.Struct, frozen=True):
     kind: OrderKind
 
 
+class OrderStep(msgspec.Struct, frozen=True):
+    """A step of an order is on disk, in the journal's words: ``intended``, ``outcome``, …"""
+
+    agent: str
+    account: int
+    order_id: str
+    step: str
+    outcome: Outcome | None  # None before there is one
+
+
 class OrderSettled(msgspec.Struct, frozen=True):
     """An order has an outcome that is on disk; after ``unknown`` another one follows."""
 
@@ -90,6 +100,7 @@ Event = (
     | RecoveryStarted
     | RecoveryEnded
     | LabelChanged
+    | OrderStep
     | OrderSent
     | OrderSettled
 )

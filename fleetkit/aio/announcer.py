@@ -22,6 +22,7 @@ class Announcer:
     def step(self, order_id: str, account: int, agent: str, what: str, facts: Facts) -> None:
         """Something of an order is on disk."""
         outcome = None if facts.outcome is None else Outcome(facts.outcome)
+        self._bus.publish(events.OrderStep(agent, account, order_id, what, outcome))
         log_step(
             what,
             order_id=order_id,

@@ -8,32 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any
 
 from fleetkit import frames
-from fleetkit.aio.order_words import (
-    open_wish,
-)
+from fleetkit.aio.order_words import open_wish
 from fleetkit.aio.orders import OrderCalls
 from fleetkit.aio.plans import Plan
-from fleetkit.aio.selection import (
-    Accounts,
-    account_numbers,
-    symbol_name,
-)
+from fleetkit.aio.selection import Accounts, account_numbers, symbol_name
 from fleetkit.desk import PlannedBatch, Wanted
 from fleetkit.errors import AgentError, FleetkitError, UsageError
 from fleetkit.frames import DataFrame
 from fleetkit.gateway import Gateway, landed
-from fleetkit.trading import (
-    Evidence,
-    OrderKind,
-    Outcome,
-    PlannedOrder,
-    Receipt,
-)
-
-HALF_CENT: Final = 0.005
+from fleetkit.trading import Evidence, OrderKind, Outcome, PlannedOrder, Receipt
 
 
 class BatchCalls(OrderCalls):
@@ -73,29 +60,36 @@ class BatchCalls(OrderCalls):
         -------
         pandas.DataFrame
             As of `open_positions`. ``attrs["missing"]`` also lists accounts whose
-            positions could not be read, or that list none although their equity is not
-            their balance: they may still hold some.
+            positions could not be read, or that list none although the account says that
+            it has one: they may still hold some.
         """
         only = {symbols} if isinstance(symbols, str) else symbols
         wanted = None if only is None else {symbol_name(each) for each in only}
         gateways = await self.gateways_for(account_numbers(accounts))
-        flights = [(gateway, gateway.read_positions()) for gateway in gateways]
-        missing: list[int | str] = []
-        wishes: list[Wanted] = []
-        for gateway, flight in flights:
-            try:
-                rows = (await landed(flight, gateway.name)).value.positions
-                is_whole = bool(rows) or await _looks_flat(gateway)
-            except AgentError:
-                rows, is_whole = (), False
-            if not is_whole:
-                missing.append(gateway.name if gateway.account is None else gateway.account)
-            wishes += [
-                Wanted(kind=OrderKind.CLOSE, account=row.account, ticket=row.ticket)
-                for row in rows
-                if wanted is None or row.symbol in wanted
-            ]
-        return _receipts(await asyncio.gather(*map(self._told, wishes)), missing)
+        closed = await asyncio.gather(*(self._closed(gateway, wanted) for gateway in gateways))
+        missing = [
+            gateway.name if gateway.account is None else gateway.account
+            for gateway, receipts in zip(gateways, closed, strict=True)
+            if receipts is None
+        ]
+        return _receipts([receipt for each in closed for receipt in each or ()], missing)
+
+    async def _closed(self, gateway: Gateway, symbols: set[str] | None) -> list[Receipt] | None:
+        """Close what one agent shows, whatever the others do; ``None`` where it shows nothing."""
+        if gateway.last_reading is None:
+            # Or there would be nothing to contradict an empty list with (T2).
+            with suppress(AgentError):
+                await landed(gateway.read_account(), gateway.name)
+        try:
+            rows = (await landed(gateway.read_positions(), gateway.name)).value.positions
+        except AgentError:
+            return None
+        wishes = [
+            Wanted(kind=OrderKind.CLOSE, account=row.account, ticket=row.ticket)
+            for row in rows
+            if symbols is None or row.symbol in symbols
+        ]
+        return list(await asyncio.gather(*map(self._told, wishes)))
 
     async def plan(self, orders: Sequence[Mapping[str, Any]]) -> Plan:
         """Show what `open_positions` would send, without sending it.
@@ -142,7 +136,8 @@ class BatchCalls(OrderCalls):
         try:
             return await self._placed(wanted, shown, ids)
         except FleetkitError as error:
-            is_unsent = isinstance(error, UsageError)
+            # Its id is told before anything is sent: without one, nothing was.
+            is_unsent = not ids or isinstance(error, UsageError)
             return Receipt(
                 order_id=ids[0] if ids else wanted.order_id or "",
                 account=wanted.account,
@@ -160,14 +155,6 @@ class BatchCalls(OrderCalls):
     async def _planned(self, wanted: Wanted) -> PlannedOrder:
         (gateway,) = await self.gateways_for([wanted.account])
         return await self.desk.plan(gateway, wanted)
-
-
-async def _looks_flat(gateway: Gateway) -> bool:
-    """Whether an empty list of positions goes with the account's money (T2)."""
-    reading = (await landed(gateway.read_account(), gateway.name)).value
-    equity = reading.balance if reading.equity is None else reading.equity
-    open_profit = abs(equity - reading.balance - (reading.credit or 0.0))
-    return not reading.margin and open_profit < HALF_CENT
 
 
 def _receipts(receipts: Sequence[Receipt], missing: Iterable[int | str] = ()) -> DataFrame:

@@ -148,7 +148,10 @@ class Placing:
         Replayed
             The journal has it already.
         """
-        reason = reason or await self._refused_at_once(life.order_id)
+        try:
+            reason = reason or await self._refused_at_once(life.order_id)
+        except StoreError as error:
+            reason = str(error)
         if reason is not None:
             await life.keep_back(reason.rstrip("."), {})
             return

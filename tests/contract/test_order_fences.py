@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import fleetkit as fk
 from fleetkit import store
 from fleetkit.sim import Faults
 from tests.support.agents import Reply, ScriptedAgent, served
-from tests.support.bodies import position
+from tests.support.bodies import position, positions_body
 
 ACCOUNT = 7100001
 UNCLEAR = Reply({"detail": "Exception: boom"}, status=400)
@@ -87,7 +88,7 @@ def test_one_order_of_a_list_that_breaks_keeps_no_receipt_from_the_others(demo: 
     assert receipts.attrs["missing"] == [ACCOUNT + 2]
 
 
-def test_an_empty_list_that_does_not_go_with_the_money_is_named(demo: Any) -> None:
+def test_an_empty_list_where_positions_were_seen_is_named(demo: Any) -> None:
     """Nothing was closed, and nobody is told that there was nothing to close (T2)."""
     held = int(demo.positions()["account"].iloc[0])
     demo.demo.faults[held] = Faults(routes=("positions",), empty_positions="right")
@@ -148,3 +149,67 @@ def test_a_close_knows_its_symbol_from_the_look_before_it(agent: ScriptedAgent) 
         receipt = fleet.close_position(agent.number, 11)
         row = fleet.orders().loc[receipt.order_id]
     assert (row["symbol"], row["side"]) == ("EURUSD", "sell")
+
+
+def test_an_empty_list_of_an_account_that_says_it_holds_one_is_named(agent: ScriptedAgent) -> None:
+    """Also where nothing was ever read of it: whoever closes all may do so first thing."""
+    agent.always("/positions", Reply(positions_body(agent.number, [])))
+    agent.account["has_open_position"] = True
+    with connect(agent) as fleet:
+        closed = fleet.close_all()
+    assert closed.empty
+    assert closed.attrs["missing"] == [agent.number]
+
+
+def test_an_agent_that_hangs_keeps_nobody_elses_position_open() -> None:
+    """What can be closed is closed while the other is still waited for."""
+    with served(2) as agents, ThreadPoolExecutor(1) as pool:
+        stuck, well = agents.agents
+        read = stuck.hold("/positions")
+        well.positions = [position(11)]
+        close = well.hold("/positions/close", Reply({"success": True, "ticket": 11, "message": ""}))
+        configs = agents.configured(margin_mode="hedging", stops_unit="price")
+        with fk.connect(configs) as fleet:
+            closing = pool.submit(fleet.close_all)
+            close.wait()
+            close.release()
+            read.release()
+            assert closing.result(10)["account"].tolist() == [well.number]
+
+
+def test_an_order_of_a_list_that_never_began_was_not_sent(demo: Any) -> None:
+    """It is no unknown order: there is nothing in the journal that anybody could settle."""
+    demo._target.store.orders.close()
+    wish = {"account": ACCOUNT, "symbol": "EURUSD", "side": "buy", "volume": 0.1}
+    (outcome,) = demo.open_positions([{**wish, "order_id": "A" * 26}])["outcome"]
+    assert outcome == "not_sent"
+
+
+def test_what_cannot_be_written_down_is_not_told(demo: Any) -> None:
+    """Not even that nothing was sent; the sentence says why."""
+    demo._target.store.orders.close()
+    wish = {"account": ACCOUNT, "symbol": "EURUSD", "side": "buy", "volume": 0.1}
+    (row,) = demo.open_positions([wish]).to_dict("records")
+    assert row["outcome"] == "unknown"
+    assert "cannot be written down" in row["reason"]
+
+
+def test_each_step_of_an_order_is_an_event(demo: Any) -> None:
+    """In the journal's words, for whoever shows what goes on."""
+    heard: list[tuple[str, object]] = []
+
+    def hear(event: object) -> None:
+        if isinstance(event, fk.events.OrderStep):
+            heard.append((event.step, event.outcome))
+
+    demo._target.bus.subscribe(hear)
+    with demo.armed(minutes=5, max_volume=1.0, max_orders=4):
+        demo.open_position(ACCOUNT, "EURUSD", "buy", 0.1)
+    assert heard[:2] == [("intended", None), ("outcome", fk.Outcome.FILLED)]
+
+
+def test_the_last_order_of_an_arming_is_sent(demo: Any) -> None:
+    """Limits that are used up by this very order do not keep it back."""
+    with demo.armed(minutes=5, max_volume=0.1, max_orders=1):
+        assert demo.open_position(ACCOUNT, "EURUSD", "buy", 0.1).outcome is fk.Outcome.FILLED
+        assert demo.open_position(ACCOUNT, "EURUSD", "buy", 0.1).outcome is fk.Outcome.NOT_SENT
