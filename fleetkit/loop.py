@@ -214,7 +214,8 @@ class LoopThread:
 
 async def _wind_up(owners: list[Any], bound_s: float) -> None:
     """Close what is open and cancel the rest, so that nothing is destroyed half done."""
-    await asyncio.gather(*(owner.aclose(DRAIN_S) for owner in owners), return_exceptions=True)
+    closing = (owner.aclose(0.0, drain_s=DRAIN_S) for owner in owners)
+    await asyncio.gather(*closing, return_exceptions=True)
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()

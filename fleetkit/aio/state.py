@@ -271,13 +271,24 @@ class FleetState:
         """Cancel what is in flight and close every connection; again does nothing."""
         await self.aclose(timeout_s)
 
-    async def aclose(self, timeout_s: float = 5.0, why: str = "This fleet was closed.") -> None:
-        """Cancel reads, close every connection and the store; again does nothing."""
+    async def aclose(
+        self,
+        timeout_s: float = 5.0,
+        why: str = "This fleet was closed.",
+        *,
+        drain_s: float | None = None,
+    ) -> None:
+        """Cancel reads, close every connection and the store; again does nothing.
+
+        Orders in flight have ``drain_s`` of their own, `timeout_s` unless told, and never
+        more than the configured one.
+        """
         if self.closed is not None:
             return
         self.closed = f"{why} Connect again with fleetkit.connect(...)."
         self.snapshot = None
-        await self.desk.close(min(timeout_s, self.config.trading.drain_s))
+        asked_s = timeout_s if drain_s is None else drain_s
+        await self.desk.close(min(asked_s, self.config.trading.drain_s))
         with suppress(StoreError):  # one that cannot be ended runs out
             await self.end_armings(self.armings)
         await self.cancel_all()

@@ -139,7 +139,6 @@ async def _take_place(target: AsyncFleet, loop: LoopThread) -> None:
     older = cast("AsyncFleet | None", loop.owners.get(key))
     loop.owners[key] = target
     if older is not None:
-        await older.aclose(
-            older.config.trading.drain_s, why="A newer fleet over the same agents took its place."
-        )
+        why = "A newer fleet over the same agents took its place."
+        await older.aclose(1.0, why, drain_s=older.config.trading.drain_s)
     await target.desk.start()
