@@ -197,7 +197,7 @@ class AccountCache(Generic[Key, Value]):
     ) -> Entry[Value]:
         try:
             value = await start()
-        except Exception:
+        except Exception:  # whatever it was, it goes on to whoever asked
             if generation == self.generation(key):
                 self._expire(key)
             raise

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 from fleetkit import frames
 from fleetkit.aio.batches import BatchCalls
-from fleetkit.aio.order_words import (
-    ticket_of,
-)
-from fleetkit.aio.selection import (
-    Accounts,
-    Since,
-    account_numbers,
-    real_number,
-    span_start,
-)
+from fleetkit.aio.order_words import ticket_of
+from fleetkit.aio.selection import Accounts, Since, account_numbers, real_number, span_start
 from fleetkit.desk import journal
 from fleetkit.errors import UsageError
 from fleetkit.frames import DataFrame
 from fleetkit.orders.messages import PersonResolved
-from fleetkit.trading import (
-    Receipt,
-)
+from fleetkit.trading import Receipt
 
 
 class JournalCalls(BatchCalls):

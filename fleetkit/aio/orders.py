@@ -18,19 +18,10 @@ from fleetkit.aio.order_words import (
     ticket_of,
     volume_of,
 )
-from fleetkit.aio.selection import (
-    account_number,
-)
+from fleetkit.aio.selection import account_number
 from fleetkit.desk import Wanted
 from fleetkit.progress import current_tally
-from fleetkit.trading import (
-    KEEP,
-    Keep,
-    OrderKind,
-    PlannedOrder,
-    Receipt,
-    Remove,
-)
+from fleetkit.trading import KEEP, Keep, OrderKind, PlannedOrder, Receipt, Remove
 
 
 class OrderCalls(Armings):

@@ -93,8 +93,9 @@ class OrderDesk:
         ``key`` tells a cell that is run again; ``shown`` is the order as a plan showed it;
         ``told`` hears the order's id before anything is sent.
         """
-        draft = self._placing_of(gateway, wanted, key, shown).draft()
-        task = asyncio.create_task(self._place(gateway, wanted, draft, key, shown, told))
+        placing = self._placing_of(gateway, wanted, key, shown)
+        draft = placing.draft()
+        task = asyncio.create_task(self._place(gateway, wanted, placing, draft, told))
         self._sending.add(draft.order_id)
         self._placing.add(task)
         gateway.link.open_orders += 1
@@ -115,13 +116,11 @@ class OrderDesk:
         self,
         gateway: Gateway,
         wanted: Wanted,
+        placing: Placing,
         draft: Intent,
-        key: str | None,
-        shown: PlannedOrder | None,
         told: Callable[[str], object] | None,
     ) -> Receipt:
         await self.office.disarm_after_jump()
-        placing = self._placing_of(gateway, wanted, key, shown)
         earlier = await placing.earlier()
         if isinstance(earlier, Receipt):
             return earlier

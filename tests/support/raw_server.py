@@ -295,7 +295,7 @@ class RawServer:
                 await peer.serve()
         except asyncio.CancelledError:
             pass  # the test is over; asyncio.streams of 3.11 would log it
-        except Exception as error:
+        except Exception as error:  # a test looks at what failed, and it goes on
             self.failures.append(error)
             raise
         finally:
@@ -318,7 +318,7 @@ class RawServer:
             await self.script(Exchange(self, peer, request))
         except ConnectionError:
             pass  # the client left
-        except Exception as error:
+        except Exception as error:  # a test looks at what failed, and it goes on
             self.failures.append(error)
             raise
         finally:

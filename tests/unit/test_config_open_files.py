@@ -61,11 +61,12 @@ def test_a_fleet_that_cannot_fit_says_so(limits):
 PROBE = """
 import resource
 from fleetkit.config import fit_open_files
+from fleetkit.errors import ConfigError
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 600))
 print(fit_open_files(200, 200), *resource.getrlimit(resource.RLIMIT_NOFILE))
 try:
     fit_open_files(400, 400)
-except Exception as error:
+except ConfigError as error:
     print(type(error).__name__)
 """
 
