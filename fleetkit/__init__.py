@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fleetkit import sim
+    from fleetkit import panels, sim
     from fleetkit.config import (
         BreakerPolicy,
         CachePolicy,
@@ -142,10 +142,12 @@ __all__ = [
     "allow_nested_asyncio",
     "connect",
     "demo",
+    "panels",
     "sim",
 ]
 
 
+_PACKAGES = ("panels", "sim")
 _HOMES = {
     "config": (
         "BreakerPolicy",
@@ -190,8 +192,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import a name's home when it is first used: the simulator's process needs no pandas."""
-    if name == "sim":
-        return import_module("fleetkit.sim")
+    if name in _PACKAGES:
+        return import_module(f"fleetkit.{name}")
     if name not in __all__:
         msg = f"module 'fleetkit' has no attribute {name!r}"
         raise AttributeError(msg)

@@ -134,6 +134,17 @@ def card_html(
     )
 
 
+def note_html(cards: Sequence[str]) -> str:
+    """What stands in for a widget while no kernel is behind it: cards that other functions made.
+
+    It hides itself where the output after it is a live panel, and hides that one's error
+    message where it is not.
+    """
+    from markupsafe import Markup  # jinja2's own; these strings are our templates' output
+
+    return _render("note.html", cards=list(map(Markup, cards)))
+
+
 class Refusable(NamedTuple):
     """One row of `refusable_html`: its values, why it is refused, and what to mind."""
 

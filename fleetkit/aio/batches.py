@@ -101,9 +101,12 @@ class BatchCalls(OrderCalls):
             and money, margin, spread cost, and why it would be refused. ``.execute()``
             sends exactly that while it is fresh (10 s).
         """
-        wishes = tuple(open_wish(order) for order in orders)
+        return Plan(await self.planned([open_wish(order) for order in orders]))
+
+    async def planned(self, wishes: Sequence[Wanted]) -> PlannedBatch:
+        """The same for orders of any kind: what closing and modifying would send, too."""
         planned = await asyncio.gather(*(self._planned(wish) for wish in wishes))
-        return Plan(PlannedBatch(wishes, tuple(planned), self.clock.elapsed()))
+        return PlannedBatch(tuple(wishes), tuple(planned), self.clock.elapsed())
 
     async def execute_plan(self, plan: Plan) -> DataFrame:
         """Send a plan; `Plan.execute` calls it.
@@ -126,9 +129,12 @@ class BatchCalls(OrderCalls):
             msg = f"{len(refused)} of {len(batch.planned)} orders would be refused: {sentence}"
             raise UsageError(msg)
         plan.executed = True
+        return _receipts(await self.carried_out(batch))
+
+    async def carried_out(self, batch: PlannedBatch) -> list[Receipt]:
+        """Send what was planned, once; whoever calls sees to that. A receipt for each order."""
         pairs = zip(batch.wanted, batch.planned, strict=True)
-        receipts = await asyncio.gather(*(self._told(*pair) for pair in pairs))
-        return _receipts(receipts)
+        return list(await asyncio.gather(*(self._told(*pair) for pair in pairs)))
 
     async def _told(self, wanted: Wanted, shown: PlannedOrder | None = None) -> Receipt:
         """One of several orders: what keeps it from its receipt must not keep back the others'."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from sqlite3 import Connection
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -52,6 +52,13 @@ class Facts(msgspec.Struct, frozen=True):
     last_full_refresh: datetime | None
 
 
+class Attached(Protocol):
+    """Something of an upper layer that lives as long as its fleet."""
+
+    def fleet_closed(self, why: str) -> None:
+        """The fleet is closing; called on the loop thread."""
+
+
 class FleetState:
     """The parts of one fleet and how to find an account's gateway among them."""
 
@@ -84,6 +91,7 @@ class FleetState:
         for gateway in self.gateways.values():
             gateway.link.is_traded = partial(self.desk.is_trading, gateway)
         self.armings: set[str] = set()  # that this fleet made and has to end
+        self.attached: dict[str, Attached] = {}  # what upper layers keep here, one of a name
 
     def _gateway_to(self, agent: AgentConfig, contexts: TlsContexts) -> Gateway:
         config = self.config
@@ -287,6 +295,8 @@ class FleetState:
             return
         self.closed = f"{why} Connect again with fleetkit.connect(...)."
         self.snapshot = None
+        for attached in tuple(self.attached.values()):
+            attached.fleet_closed(self.closed)
         asked_s = timeout_s if drain_s is None else drain_s
         await self.desk.close(min(asked_s, self.config.trading.drain_s))
         with suppress(StoreError):  # one that cannot be ended runs out

@@ -9,5 +9,16 @@ from fleetkit.aio.plans import Plan
 from fleetkit.fleet.caches import AioFleetCache, FleetCache
 from fleetkit.fleet.connecting import connect, connect_as
 from fleetkit.fleet.faces import AioFleet, Fleet
+from fleetkit.fleet.waiting import Behind, behind
 
-__all__ = ["AioFleet", "AioFleetCache", "Fleet", "FleetCache", "Plan", "connect", "connect_as"]
+__all__ = [
+    "AioFleet",
+    "AioFleetCache",
+    "Behind",
+    "Fleet",
+    "FleetCache",
+    "Plan",
+    "behind",
+    "connect",
+    "connect_as",
+]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from fleetkit.aio import AsyncFleet
 from fleetkit.aio.order_words import Number
@@ -20,6 +21,9 @@ from fleetkit.fleet.caches import AioFleetCache, FleetCache
 from fleetkit.fleet.waiting import Face, awaiting, blocking
 from fleetkit.html import card_html
 from fleetkit.loop import LoopThread
+
+if TYPE_CHECKING:
+    from fleetkit.panels import ControlPanel
 
 
 class AioFleet(Face[AsyncFleet]):
@@ -194,6 +198,36 @@ class Fleet(Face[AsyncFleet]):
         return ArmedBlock(
             self.arm, self.disarm, (minutes, max_volume, max_orders, accounts, symbols)
         )
+
+    def panel(self, *, save_state: bool = False) -> ControlPanel:
+        """Show the control panel: accounts, refreshes, trading, positions, health, results.
+
+        Parameters
+        ----------
+        save_state
+            Keep what the panel shows in the notebook's file. Without it a saved notebook
+            has no account's figures, and the panel is a note there until its cell is run.
+
+        Returns
+        -------
+        ControlPanel
+            A widget; ``.selected`` are the accounts chosen in it. Its parts are
+            ``fleetkit.panels.accounts(fleet)``, ``watch``, ``ticket``, ``positions``,
+            ``health`` and ``results``.
+
+        Examples
+        --------
+        >>> import fleetkit as fk
+        >>> with fk.demo(accounts=3, seed=7) as fleet:
+        ...     panel = fleet.panel()
+        ...     panel.selected = [7100002]
+        ...     panel.selected
+        [7100002]
+        """
+        # The one way up from here, and only when it is asked for: no other import of
+        # fleetkit brings widgets.
+        panels = import_module("fleetkit.panels")
+        return cast("ControlPanel", panels.panel(self, save_state=save_state))
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Cancel what is in flight and close every connection; again does nothing."""

@@ -10,8 +10,9 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
+from fleetkit.aio import AsyncFleet
 from fleetkit.cells import current_cell
 from fleetkit.clock import Clock
 from fleetkit.errors import FleetkitError
@@ -41,6 +42,18 @@ class Face(Generic[Target]):
         self._clock = clock
         self._progress = progress
         self._fleet = fleet  # kept: `connect(...).aio` must not close when only it is left
+
+
+class Behind(NamedTuple):
+    """What stands behind a fleet: its core, which belongs to the thread beside it."""
+
+    core: AsyncFleet
+    loop: LoopThread
+
+
+def behind(fleet: Face[AsyncFleet]) -> Behind:
+    """What panels observe and act on; everything of the core happens on its thread."""
+    return Behind(fleet._target, fleet._loop)  # the two are of this module's own class
 
 
 def blocking(

@@ -25,7 +25,7 @@ TOP_LEVEL = {
     "fleetkit", "notebooks", "tests",
     "environment.yml", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE",
 }  # fmt: skip
-CONDA_NAMES = {"tzdata": "python-tzdata"}
+CONDA_NAMES = {"tzdata": "python-tzdata", "matplotlib": "matplotlib-base"}
 FORMATTED = re.compile(r"^ +(\".*\"),( *# \S.*)?$")
 
 
