@@ -12,6 +12,7 @@ const HEARTBEAT_MS = 60_000;
 const RESYNC_MS = 5_000;
 const PADDING = 18; // px, left and right of a cell's text
 const CHAR = 7.5; // px, roughly
+const WIDEST = 28; // characters that a column takes at most
 const SAMPLE = 400; // rows looked at for the width of a column
 const UNKNOWN = "–";
 const TEXTS = new Set(["text", "id", "word", "flag"]);
@@ -304,6 +305,7 @@ class TableView {
     this.tonePlace = spec.row_tone ? this.rows.places.get(spec.row_tone) : undefined;
     this.filter = null;
     this.pool = [];
+    this.longest = new Map(); // characters, by column
     this.active = null; // key of the row that the keyboard is at
     this.anchor = null;
     this.busyUntil = 0;
@@ -403,6 +405,7 @@ class TableView {
     }
     this.fit();
     this.paint();
+    if (this.tooNarrow) this.view.later();
   }
 
   /** Whether cells changed by which rows are sorted or filtered. */
@@ -437,18 +440,19 @@ class TableView {
     const { rows, spec } = this;
     if (this.measured === rows.shape && !this.tooNarrow) return;
     this.measured = rows.shape;
-    this.tooNarrow = false;
+    this.tooNarrow = false; // until a cell in sight turns out longer: columns only grow
     const step = Math.max(Math.floor(rows.rows.length / SAMPLE), 1);
     const elapsed = this.view.store.elapsed();
     this.chars = this.columns.map((place) => {
       const column = spec.columns[place];
       if (column.width) return null;
-      let most = column.label.length + 3;
+      let most = Math.max(column.label.length + 3, this.longest.get(place) ?? 0);
       for (let slot = 0; slot < rows.rows.length; slot += step) {
         most = Math.max(most, cellText(column, rows.rows[slot][place], elapsed).length);
       }
       const least = column.kind === "age" ? 9 : column.kind === "spark" ? 12 : 4;
-      return Math.min(Math.max(most + (column.kind === "word" ? 2 : 0), least), 28);
+      this.longest.set(place, most);
+      return Math.min(Math.max(most + (column.kind === "word" ? 2 : 0), least), WIDEST);
     });
     const tracks = this.columns.map((place, i) => {
       const width = this.spec.columns[place].width;
@@ -461,6 +465,11 @@ class TableView {
     const template = [...mark, ...tracks].join(" ");
     if (template !== this.template) {
       this.template = template;
+      const wide = this.columns.reduce((sum, place, i) => {
+        const { width } = this.spec.columns[place];
+        return { px: sum.px + (width ?? PADDING), ch: sum.ch + (width ? 0 : this.chars[i]) };
+      }, { px: mark.length * 30, ch: 0 });
+      this.grid.style.setProperty("--fks-least", `calc(${wide.px}px + ${wide.ch}ch)`);
       this.grid.style.setProperty("--fks-columns", template);
       this.buildHead();
     }
@@ -609,7 +618,10 @@ class TableView {
     if (cell.title !== title) cell.title = title;
     if (column.kind === "word") cell.dataset.tone = column.tones?.[value] ?? "off";
     if (column.kind === "money") cell.dataset.sign = value > 0 ? "+" : value < 0 ? "-" : "";
-    if (TO_RIGHT.has(column.kind) && this.chars?.[at] && text.length > this.chars[at]) this.tooNarrow = true;
+    if (text.length > (this.longest.get(place) ?? WIDEST) && this.chars[at] < WIDEST) {
+      this.longest.set(place, Math.min(text.length, WIDEST));
+      this.tooNarrow = true;
+    }
   }
 
   /** Ages of the rows in sight, counted on. */
