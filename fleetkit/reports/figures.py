@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -48,6 +49,10 @@ _SETTINGS: Final = {
 _FONT: Final = re.compile(r"font-family: [^;\"]*")
 _SAVING: Final = threading.Lock()
 
+# Text stays text and is drawn with the page's fonts; that matplotlib's own lacks a letter only
+# makes its width a guess.
+warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+
 
 def balance_figure(curve: pd.DataFrame, size: tuple[float, float] = PANEL_SIZE) -> Figure:
     """The balance after each trade, with the fall below its running peak shaded.
@@ -78,7 +83,7 @@ def balance_figure(curve: pd.DataFrame, size: tuple[float, float] = PANEL_SIZE) 
         color=INK,
         fontsize=8,
     )
-    locator = AutoDateLocator(maxticks=6)
+    locator = AutoDateLocator(minticks=2, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.yaxis.set_major_locator(MaxNLocator(4))
