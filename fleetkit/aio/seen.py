@@ -16,6 +16,7 @@ from fleetkit import store
 from fleetkit.aio.rows import account_row, nameless, residual_of
 from fleetkit.aio.state import FleetState
 from fleetkit.desk import journal
+from fleetkit.frames import TradesPart
 from fleetkit.gateway import Failure
 from fleetkit.model import Account, AccountStatus, Position, Source
 from fleetkit.store import Arming, Halt
@@ -103,3 +104,27 @@ async def journal_lines(
     rows = {row.terms.order_id: row for row in [*still, *recent]}
     lines = [journal.line_of(row) for row in rows.values()]
     return sorted(lines, key=lambda line: line.created_at)
+
+
+def trades_seen(fleet: FleetState, agents: Iterable[str]) -> tuple[list[TradesPart], float | None]:
+    """The trades at hand of some agents, and the Clock's moment of the oldest reading of them.
+
+    Agents whose trades were never read have no part.
+    """
+    now, parts, born = fleet.clock.elapsed(), [], None
+    for agent in agents:
+        account, entry = fleet.gateways[agent].account, fleet.caches.trades.last_good(agent)
+        if account is None or entry is None:
+            continue
+        born = entry.stamp if born is None else min(born, entry.stamp)
+        is_fresh = fleet.caches.trades.is_fresh(agent)
+        parts.append(
+            TradesPart(
+                account=account,
+                block=entry.value.block,
+                as_of=entry.as_of,
+                age_s=max(now - entry.stamp, 0.0),
+                source=Source.CACHE if is_fresh else Source.STALE,
+            )
+        )
+    return parts, born

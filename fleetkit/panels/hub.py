@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -72,6 +73,18 @@ class Hub:
         self._stamp: object = None
         self._ticking: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[Any]] = set()
+        self._drawer: ThreadPoolExecutor | None = None
+
+    @property
+    def drawer(self) -> ThreadPoolExecutor:
+        """The one thread that draws pictures, begun with the first one."""
+        if self._drawer is None:
+            self._drawer = ThreadPoolExecutor(1, thread_name_prefix="fleetkit-drawer")
+        return self._drawer
+
+    def is_watched(self, presenter: Presenter) -> bool:
+        """Whether any panel of a presenter is in sight."""
+        return any(shell.is_seen and shell.presenter is presenter for shell in self._shells)
 
     @classmethod
     def of(cls, core: AsyncFleet, loop: LoopThread) -> Hub:
@@ -132,6 +145,8 @@ class Hub:
     def fleet_closed(self, why: str) -> None:
         """Show it in every panel, and stop."""
         self.closed = why
+        if self._drawer is not None:
+            self._drawer.shutdown(wait=False, cancel_futures=True)
         for chore in tuple(self._chores):
             chore.cancel()
         for shell in tuple(self._shells):

@@ -76,7 +76,7 @@ def _segment_text(segment: Segment, now: float) -> str:
     if segment.share is not None and segment.kind == "progress":
         parts.append(f"{segment.share:.0%}")
     if segment.since is not None:
-        parts.append(age_text(max(now - segment.since, 0.0)))
+        parts.append(f"{age_text(max(now - segment.since, 0.0))} ago")
     if segment.until is not None:
         left = max(math.ceil(segment.until - now), 0)
         parts.append(f"{left // 60}:{left % 60:02}")

@@ -86,8 +86,8 @@ class Sheet(anywidget.AnyWidget):
 
     _esm = STATIC / "sheet.js"
     _css = STATIC / "sheet.css"
-    blocks = traitlets.List().tag(sync=True)
-    saved = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    blocks: Any = traitlets.List().tag(sync=True)
+    saved: Any = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
 
     def __init__(
         self,

@@ -94,8 +94,8 @@ Block = Table | Line | Picture | Note
 class Rows(msgspec.Struct, frozen=True):
     """A table's rows by key, in order of arrival, and which are selected."""
 
-    rows: Mapping[Key, Values]
-    selected: frozenset[Key] = frozenset()
+    rows: Mapping[Any, Values]  # by `Key`; a mapping of one kind of keys is one, too
+    selected: frozenset[Any] = frozenset()
 
 
 class Segment(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -187,7 +187,7 @@ def _steady(segment: Segment) -> Segment:
 def _same(old: Shown, new: Shown) -> bool:
     if isinstance(old, tuple) and isinstance(new, tuple):
         return len(old) == len(new) and all(map(_same_segment, old, new))
-    return old == new
+    return bool(old == new)
 
 
 def _same_segment(old: Segment, new: Segment) -> bool:

@@ -66,14 +66,14 @@ def test_updates_arrive_while_a_cell_blocks(opened):
     """The kernel is busy for three seconds, and the ages in the table start anew meanwhile."""
     page = opened.page
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.fks-row:not([hidden]) .fks-age')]"
+        "() => [...document.querySelectorAll('.fks-row:not([hidden]) .fks-is-age')]"
         ".some(cell => parseInt(cell.textContent) >= 2)"
     )
     opened.run(3)
     page.wait_for_function(
         """() => {
             const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
-            const ages = [...document.querySelectorAll('.fks-row:not([hidden]) .fks-age')];
+            const ages = [...document.querySelectorAll('.fks-row:not([hidden]) .fks-is-age')];
             return kernel.status === 'busy' && ages.every(cell => parseInt(cell.textContent) < 2);
         }"""
     )

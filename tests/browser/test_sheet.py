@@ -245,7 +245,7 @@ def test_ages_count_on_by_themselves(sheet):
     """Nothing is sent, and a second later every age is a second more."""
     before = [int(text.split()[0]) for text in sheet.column(AGE)]
     sheet.page.wait_for_function(
-        "before => parseInt(document.querySelector('.fks-row .fks-age').textContent) >= before + 2",
+        "before => parseInt(document.querySelector('.fks-row .fks-is-age').textContent) >= before + 2",
         arg=before[0],
     )
 

@@ -575,7 +575,7 @@ class TableView {
       for (const place of this.columns) {
         const column = this.spec.columns[place];
         const right = TO_RIGHT.has(column.kind) ? " fks-right" : "";
-        const cell = make("div", `fks-cell${right} fks-${column.kind}`, line);
+        const cell = make("div", `fks-cell${right} fks-is-${column.kind}`, line);
         cell.setAttribute("role", "gridcell");
         line.cells.push(cell);
       }
@@ -809,7 +809,7 @@ class LineView {
       bar.setAttribute("aria-valuenow", String(Math.round(share * 100)));
       make("span", "fks-done", bar).style.width = `${share * 100}%`;
     }
-    for (const [name, text] of [["since", ageText], ["until", leftText]]) {
+    for (const [name, text] of [["since", (age) => `${ageText(age)} ago`], ["until", leftText]]) {
       if (segment[name] === undefined || segment[name] === null) continue;
       const counted = make("span", "fks-counted", part);
       counted.setAttribute("aria-hidden", "true"); // or a reader would hear every second of it
@@ -914,13 +914,20 @@ class SheetView {
     this.parts = new Map();
     for (const spec of store.specs) {
       const Kind = KINDS[spec.type];
-      if (Kind) this.parts.set(spec.id, new Kind(this, spec, this.element));
+      if (Kind) this.parts.set(spec.id, new Kind(this, spec, this.place(spec)));
     }
     this.dirty = new Set(this.parts.keys());
     this.isVisible = null;
     this.onScreen = false;
     this.leave = new AbortController();
     this.watch();
+  }
+
+  /** Pictures that follow each other stand side by side where there is room. */
+  place(spec) {
+    const last = this.element.lastElementChild;
+    if (spec.type !== "picture") return this.element;
+    return last.className === "fks-pictures" ? last : make("div", "fks-pictures", this.element);
   }
 
   send(message) {
