@@ -38,12 +38,13 @@ class Accounts(Presenter):
         self._rows: dict[str, tuple[Any, ...]] = {}
         self._unsaid: dict[str, str] = {}
         self._due = dict.fromkeys(self.core.gateways)  # in order, as they are configured
+        self._again: dict[str, None] = {}  # an event comes a moment before its figures are kept
         self._aged_at = 0.0
 
     def contents(self, now: float) -> Contents:
         for agent in self._due:
             self._read(agent, now)
-        self._due.clear()
+        self._due, self._again = self._again, {}
         rows = {self._seen[agent].account: row for agent, row in self._rows.items()}
         selected = frozenset(self.hub.selected) & rows.keys()
         return {
@@ -76,7 +77,7 @@ class Accounts(Presenter):
             self._due.update(dict.fromkeys(self._agents_of({event.account})))
             return True
         if isinstance(event, (events.Refreshed, events.RefreshFailed)):
-            self._due[event.agent] = None
+            self._due[event.agent] = self._again[event.agent] = None
             return True
         return False
 
@@ -85,7 +86,7 @@ class Accounts(Presenter):
 
     def look(self, now: float) -> bool:
         if now - self._aged_at < AGEING_S:
-            return False
+            return bool(self._due)
         self._aged_at = now
         cache = self.core.caches.accounts
         stale = [
@@ -94,7 +95,7 @@ class Accounts(Presenter):
             if (seen.source == "live") != (cache.is_fresh(agent) and seen.error is None)
         ]
         self._due.update(dict.fromkeys(stale))
-        return bool(stale)
+        return bool(self._due)
 
     def shown(self) -> None:
         self._due = dict.fromkeys(self.core.gateways)

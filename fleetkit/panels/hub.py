@@ -39,6 +39,9 @@ class Shell(Protocol):
     def draw(self, now: float) -> None:
         """Send what differs."""
 
+    def set_field(self, control: str, value: Any) -> None:
+        """Show a value in a field."""
+
     def end(self) -> None:
         """Draw no more: the fleet is closed."""
 
@@ -66,7 +69,7 @@ class Hub:
         self.standing = Standing()
         self.journal: tuple[OrderLine, ...] = ()
         self.closed: str | None = None
-        self.shared: dict[str, Presenter] = {}  # presenters that all panels of a kind show
+        self._shared: dict[str, Presenter] = {}  # of which there is one, in all panels of a kind
         self._shells: list[Shell] = []
         self._due: set[int] = set()
         self._drawn: dict[int, float] = {}  # when each was drawn last
@@ -159,7 +162,25 @@ class Hub:
         """Choose accounts, for all panels."""
         if accounts != self.selected:
             self.selected = accounts
+            for presenter in {id(each.presenter): each.presenter for each in self._shells}.values():
+                presenter.reselected()
             self.redraw()
+
+    def shared_presenter(self, name: str, kind: type[Presenter]) -> Presenter:
+        """The one presenter of a name, whatever the number of panels that show it."""
+
+        async def find() -> Presenter:
+            if name not in self._shared:
+                self._shared[name] = kind(self)
+            return self._shared[name]
+
+        return self.loop.blocking(find)
+
+    def mirror(self, shell: Shell, control: str, value: Any) -> None:
+        """Show in the other panels of a presenter what was set in one of them."""
+        for other in self._shells:
+            if other is not shell and other.presenter is shell.presenter:
+                other.set_field(control, value)
 
     def do(self, presenter: Presenter, work: Callable[[], object]) -> None:
         """Let a handler run; its error is the panel's to show."""

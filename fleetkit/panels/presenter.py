@@ -61,6 +61,13 @@ class Presenter:
         """Once a second while somebody sees it: whether time itself changed something."""
         return False
 
+    def fields(self) -> Mapping[str, Any]:
+        """What the fields of a new panel begin with, where several panels share them."""
+        return {}
+
+    def reselected(self) -> None:
+        """Other accounts were chosen, in whatever panel."""
+
     def shown(self) -> None:
         """Somebody sees the panel again after nobody did; what was missed is read from scratch."""
 

@@ -230,7 +230,7 @@ def _differs(column: Column, old: Any, new: Any) -> bool:
     if old is new or old == new:
         return False
     if column.kind == "age" and old is not None and new is not None:
-        return abs(old - new) > BORN_TOLERANCE_S
+        return bool(abs(old - new) > BORN_TOLERANCE_S)
     return bool(_round(column, old) != _round(column, new))
 
 

@@ -63,7 +63,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         for name, control in self.controls.items():
             self._listen(name, control)
         hub.loop.post(hub.join, self)
-        hub.loop.post(self._dress)
+        hub.loop.post(self._fill)
 
     # From the front end, on any thread
 
@@ -74,8 +74,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             control.observe(lambda change: self._used(name, change["new"]), names="value")
 
     def _used(self, name: str, value: Any) -> None:
-        presenter = self.presenter
-        self._post(self.hub.do, presenter, lambda: presenter.act(name, value))
+        self._post(self._act, name, value)
 
     def _received(self, message: Mapping[str, Any]) -> None:
         self._post(self._handle, message)
@@ -85,6 +84,22 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             self.hub.loop.post(function, *args)
 
     # On the loop thread
+
+    def _act(self, name: str, value: Any) -> None:
+        self.hub.do(self.presenter, lambda: self.presenter.act(name, value))
+        if value is not None:
+            self.hub.mirror(self, name, value)
+
+    def set_field(self, control: str, value: Any) -> None:
+        """Show a value in a field; that it comes back from there changes nothing."""
+        field = self.controls[control]
+        if field.value != value:
+            field.value = value
+
+    def _fill(self) -> None:
+        for control, value in self.presenter.fields().items():
+            self.set_field(control, value)
+        self._dress()
 
     def _handle(self, message: Mapping[str, Any]) -> None:
         kind = message["kind"]
