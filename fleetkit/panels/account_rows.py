@@ -56,6 +56,7 @@ TABLE: Final = Table(
     "accounts",
     "Accounts",
     COLUMNS,
+    sort=("account", False),
     row_tone="status",
     empty="No account has been read yet.",
     rows_high=14,

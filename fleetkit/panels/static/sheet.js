@@ -10,7 +10,7 @@ const LONGEST = 240; // characters of one value
 const QUIET_MS = 250; // rows do not change places so soon after the user scrolled or pressed
 const HEARTBEAT_MS = 60_000;
 const RESYNC_MS = 5_000;
-const PADDING = 18; // px, left and right of a cell's text
+const PADDING = 15; // px, left and right of a cell's text
 const CHAR = 7.5; // px, roughly
 const WIDEST = 28; // characters that a column takes at most
 const SAMPLE = 400; // rows looked at for the width of a column
@@ -446,11 +446,11 @@ class TableView {
     this.chars = this.columns.map((place) => {
       const column = spec.columns[place];
       if (column.width) return null;
-      let most = Math.max(column.label.length + 3, this.longest.get(place) ?? 0);
+      let most = Math.max(column.label.length + 1, this.longest.get(place) ?? 0);
       for (let slot = 0; slot < rows.rows.length; slot += step) {
         most = Math.max(most, cellText(column, rows.rows[slot][place], elapsed).length);
       }
-      const least = column.kind === "age" ? 9 : column.kind === "spark" ? 12 : 4;
+      const least = column.kind === "age" ? 7 : column.kind === "spark" ? 12 : 4;
       this.longest.set(place, most);
       return Math.min(Math.max(most + (column.kind === "word" ? 2 : 0), least), WIDEST);
     });
