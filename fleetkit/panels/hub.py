@@ -162,7 +162,9 @@ class Hub:
         """Choose accounts, for all panels."""
         if accounts != self.selected:
             self.selected = accounts
-            for presenter in {id(each.presenter): each.presenter for each in self._shells}.values():
+            # Those that nobody shows just now, too: a preview of theirs is void.
+            every = [*(shell.presenter for shell in self._shells), *self._shared.values()]
+            for presenter in {id(each): each for each in every}.values():
                 presenter.reselected()
             self.redraw()
 

@@ -74,7 +74,8 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
             control.observe(lambda change: self._used(name, change["new"]), names="value")
 
     def _used(self, name: str, value: Any) -> None:
-        self._post(self._act, name, value)
+        if not self.hub.loop.is_current:  # or two panels would set each other back for ever
+            self._post(self._act, name, value)
 
     def _received(self, message: Mapping[str, Any]) -> None:
         self._post(self._handle, message)

@@ -179,7 +179,9 @@ class Ticket(Confirming):
 
     def controls(self, now: float) -> Controls:
         chosen = len(self.hub.selected)
+        tone = {"buy": "success", "sell": "danger"}.get(self._fields["side"], "")
         return {
+            "side": {"button_style": tone},
             "review": {"description": f"Review {chosen} orders" if chosen > 1 else "Review"},
             **self.order_controls(),
         }

@@ -1,7 +1,7 @@
 """Refreshing many accounts, watched: ``step(state, event) -> (state, commands)``.
 
 Why: who is read next, how many at once, what counts as stuck and when a round of the
-auto-refresh is due are plain calls in a test. Pure: no widget, no clock, no waiting; ``at``
+auto-refresh is due are plain calls in a test. Pure; may import `watch_records` only. ``at``
 is the Clock's elapsed seconds. The trap: readings that a cell caused are seen here, too.
 They may end at any time, also while the same account still waits for its turn.
 
@@ -16,205 +16,40 @@ They may end at any time, also while the same account still waits for its turn.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
+
+from fleetkit.panels.watch_records import (
+    Asked,
+    Auto,
+    AutoSet,
+    Began,
+    Cancelled,
+    Command,
+    Done,
+    Event,
+    Failed,
+    Figures,
+    Known,
+    Recall,
+    Recalled,
+    Record,
+    Refresh,
+    Run,
+    Running,
+    Ticked,
+    WatchState,
+    Word,
+)
 
 LIMIT: Final = 64  # in flight at once, of those that somebody asked for here
 AUTO_LIMIT: Final = 16  # the same of a round of the auto-refresh, which has time
 SLOT_S: Final = 2.0  # who runs longer holds up nobody else
 STUCK_S: Final = 3.0  # who runs longer is shown as stuck
-EVERY: Final = 4  # accounts without a position are read in every so manieth round
+EVERY: Final = 4  # rounds, in one of which each account without a position is read
 SHORTEST_S: Final = 2.0  # between two rounds
 
-
-class Word(StrEnum):
-    """What an account's refresh is doing."""
-
-    IDLE = "idle"
-    QUEUED = "queued"
-    RUNNING = "running"
-    STUCK = "stuck"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class Figures(msgspec.Struct, frozen=True):
-    """What is known of an account: when it was read, whether it trades, what is wrong with it."""
-
-    born: float | None = None
-    has_position: bool | None = None
-    why: str | None = None
-
-
-class Record(msgspec.Struct, frozen=True):
-    """One agent's line.
-
-    Attributes
-    ----------
-    began : float or None
-        Since when it is running.
-    ended, ms, why
-        When its last reading ended, how long that took, and why it failed.
-    run : int
-        The run that waits for it; 0 is none.
-    is_queued : bool
-        It waits for its turn here, even if it is just being read for somebody else.
-    """
-
-    word: Word = Word.IDLE
-    began: float | None = None
-    ended: float | None = None
-    ms: float | None = None
-    why: str | None = None
-    has_position: bool | None = None
-    born: float | None = None
-    run: int = 0
-    is_queued: bool = False
-
-
-class Running(msgspec.Struct, frozen=True):
-    """A reading on its way, and whether it was begun here."""
-
-    began: float
-    is_ours: bool
-
-
-class Run(msgspec.Struct, frozen=True):
-    """All that was asked for until nothing was left to wait for.
-
-    Attributes
-    ----------
-    share : float
-        How much of it is over, 0 to 1; never less than it was.
-    last_at : float
-        When the last of it ended.
-    """
-
-    number: int
-    began: float
-    asked: int
-    last_at: float
-    is_auto: bool = False
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    share: float = 0.0
-
-    @property
-    def ended(self) -> int:
-        """How many of it are over, however."""
-        return self.done + self.failed + self.cancelled
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to wait for."""
-        return self.ended >= self.asked
-
-
-class Auto(msgspec.Struct, frozen=True):
-    """Rounds of refreshing that nobody has to ask for."""
-
-    interval_s: float
-    next_at: float
-    round: int = 0
-
-
-class WatchState(msgspec.Struct, frozen=True):
-    """Everything that is watched."""
-
-    records: Mapping[str, Record] = {}
-    queue: tuple[str, ...] = ()
-    running: Mapping[str, Running] = {}
-    run: Run | None = None
-    auto: Auto | None = None
-    ticked_at: float | None = None  # when somebody was looking last
-
-    def changed(self, **changes: Any) -> WatchState:
-        """A copy with some attributes replaced."""
-        return msgspec.structs.replace(self, **changes)
-
-
-class Known(msgspec.Struct, frozen=True):
-    """What is known of some agents' accounts without asking."""
-
-    figures: Mapping[str, Figures]
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """Somebody wants these to be read."""
-
-    agents: tuple[str, ...]
-    at: float
-
-
-class Began(msgspec.Struct, frozen=True):
-    """An agent is being read for somebody else, a cell perhaps."""
-
-    agent: str
-    at: float
-
-
-class Done(msgspec.Struct, frozen=True):
-    """An agent gave its account."""
-
-    agent: str
-    at: float
-    ms: float
-    figures: Figures = Figures()
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """An agent did not give its account."""
-
-    agent: str
-    at: float
-    why: str
-
-
-class Recalled(msgspec.Struct, frozen=True):
-    """A reading was called back by somebody else."""
-
-    agent: str
-    at: float
-
-
-class Ticked(msgspec.Struct, frozen=True):
-    """Time went by, and somebody is looking."""
-
-    at: float
-
-
-class AutoSet(msgspec.Struct, frozen=True):
-    """The auto-refresh was switched on (with its interval) or off."""
-
-    interval_s: float | None
-    at: float
-
-
-class Cancelled(msgspec.Struct, frozen=True):
-    """Nobody wants the rest any more."""
-
-    at: float
-
-
-class Refresh(msgspec.Struct, frozen=True):
-    """Read these; with ``is_probe`` also those that are better left alone for now."""
-
-    agents: tuple[str, ...]
-    is_probe: bool = True
-
-
-class Recall(msgspec.Struct, frozen=True):
-    """Stop waiting for these."""
-
-    agents: tuple[str, ...]
-
-
-Event = Known | Asked | Began | Done | Failed | Recalled | Ticked | AutoSet | Cancelled
-Command = Refresh | Recall
 Stepped = tuple[WatchState, tuple[Command, ...]]
 
 NEW: Final = Record()
@@ -247,11 +82,8 @@ def step(state: WatchState, event: Event) -> Stepped:
 def stuck(state: WatchState) -> dict[str, float]:
     """Who does not answer, and since when it is asked; the longest first."""
     names = [name for name in state.running if state.records[name].word is Word.STUCK]
-    return {name: state.running[name].began for name in sorted(names, key=_since(state))}
-
-
-def _since(state: WatchState) -> Any:
-    return lambda name: state.running[name].began
+    began = {name: state.running[name].began for name in names}
+    return dict(sorted(began.items(), key=lambda item: item[1]))
 
 
 def _replace(record: Record, **changes: Any) -> Record:
@@ -286,7 +118,7 @@ def _queued(state: WatchState, agents: Iterable[str], at: float, *, is_auto: boo
     records = dict(state.records)
     wanted = [name for name in dict.fromkeys(agents) if _is_free(state, name)]
     if not wanted:
-        return state
+        return state if is_auto else _wanted_by_somebody(state)
     number = 1 if state.run is None else state.run.number + 1
     for name in wanted:
         record = records.get(name, NEW)
@@ -298,6 +130,13 @@ def _queued(state: WatchState, agents: Iterable[str], at: float, *, is_auto: boo
     queue = sorted([*state.queue, *wanted], key=lambda name: _urgency(records[name]))
     run = Run(number, began=at, asked=len(members), last_at=at, is_auto=is_auto)
     return state.changed(records=records, queue=tuple(queue), run=run)
+
+
+def _wanted_by_somebody(state: WatchState) -> WatchState:
+    """Let what waits in a round of the auto-refresh go as what a person asked for."""
+    if state.run is None or not state.run.is_auto or not state.queue:
+        return state
+    return state.changed(run=msgspec.structs.replace(state.run, is_auto=False))
 
 
 def _is_free(state: WatchState, agent: str) -> bool:
@@ -317,19 +156,25 @@ def _fill(state: WatchState, at: float) -> Stepped:
     run = state.run
     if not state.queue or run is None:
         return state, ()
-    held = sum(each.is_ours and at - each.began < SLOT_S for each in state.running.values())
+    held = sum(_holds_slot(each, at) for each in state.running.values())
     free = max((AUTO_LIMIT if run.is_auto else LIMIT) - held, 0)
     going = state.queue[:free]
     if not going:
         return state, ()
     records, running = dict(state.records), dict(state.running)
     for name in going:
-        began = running[name].began if name in running else at
-        running[name] = Running(began=at, is_ours=True)
-        word = Word.RUNNING if began == at else records[name].word
-        records[name] = _replace(records[name], word=word, began=began, is_queued=False)
+        records[name] = _replace(records[name], is_queued=False)
+        if name in running:  # for somebody else; from now on for us, too
+            running[name] = Running(running[name].began, ours_since=at)
+            continue
+        running[name] = Running(at, ours_since=at)
+        records[name] = _replace(records[name], word=Word.RUNNING, began=at)
     filled = state.changed(records=records, queue=state.queue[free:], running=running)
     return filled, (Refresh(going, is_probe=not run.is_auto),)
+
+
+def _holds_slot(running: Running, at: float) -> bool:
+    return running.ours_since is not None and at - running.ours_since < SLOT_S
 
 
 def _began(state: WatchState, agent: str, at: float) -> WatchState:
@@ -343,7 +188,7 @@ def _began(state: WatchState, agent: str, at: float) -> WatchState:
     began = _replace(record, word=Word.RUNNING, began=at, why=None, run=run.number)
     return state.changed(
         records={**state.records, agent: began},
-        running={**state.running, agent: Running(at, is_ours=False)},
+        running={**state.running, agent: Running(at)},
         run=run,
     )
 
@@ -406,22 +251,16 @@ def _ticked(state: WatchState, at: float) -> WatchState:
     late = [
         name
         for name, each in state.running.items()
-        if at - _began_at(state, name, each) >= STUCK_S and state.records[name].word is Word.RUNNING
+        if at - each.began >= STUCK_S and state.records[name].word is Word.RUNNING
     ]
     if late:
         marked = {name: _replace(state.records[name], word=Word.STUCK) for name in late}
         state = state.changed(records={**state.records, **marked})
-    state = state.changed(ticked_at=at)
     auto = state.auto
     if auto is None or at < auto.next_at or state.queue:
         return state  # a round that is not through yet is not overtaken by the next
     later = Auto(auto.interval_s, at + auto.interval_s, auto.round + 1)
     return _queued(state.changed(auto=later), _due(state, auto.round), at, is_auto=True)
-
-
-def _began_at(state: WatchState, name: str, running: Running) -> float:
-    began = state.records[name].began
-    return running.began if began is None else began
 
 
 def _due(state: WatchState, number: int) -> Collection[str]:

@@ -1,11 +1,13 @@
 """The refresh watch: every account's reading as it happens, and the ways to start and stop it.
 
-See the package's docstring. The trap: a reading that a cell began is seen here as well, and is
-not ours to call back.
+See the package's docstring. The trap: a reading that a cell began is seen here as well, is not
+ours to call back, and may be called back by its cell without a word. So the task is watched that
+asks, whoever's it is.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -14,14 +16,16 @@ import ipywidgets
 
 from fleetkit import events
 from fleetkit.cache import Flight
-from fleetkit.errors import AgentError, UsageError
+from fleetkit.errors import AgentCancelled, AgentError, UsageError
+from fleetkit.gateway import outcome
 from fleetkit.model import AccountReading
-from fleetkit.panels import watch_model as model
+from fleetkit.panels import watch_records as watched
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
 from fleetkit.panels.sheet_model import Contents, Key, Line, Note, Rows
 from fleetkit.panels.shell import Panel
-from fleetkit.panels.watch_model import Figures, WatchState
+from fleetkit.panels.watch_model import SHORTEST_S, step
+from fleetkit.panels.watch_records import Figures, WatchState
 from fleetkit.panels.watch_rows import TABLE, auto_line, progress_line, rows_of
 
 READING: Final = "accounts"  # the call that reads an account
@@ -38,53 +42,100 @@ class Watch(Presenter):
         self.state = WatchState()
         self._rows: dict[str, Any] = {}
         self._flights: dict[str, Flight[AccountReading]] = {}
+        self._asking: dict[str, asyncio.Task[Any]] = {}  # who asks for somebody else
+        self._latency_ms: dict[str, float] = {}  # of an answer, until its reading is over
+        self._nameless: frozenset[str] = frozenset()  # chosen before anybody knew whose they are
         self._auto = False
         self._interval_s = 10.0
-        self._feed(model.Known({name: self._figures(name) for name in self.core.gateways}))
+        self._feed(watched.Known({name: self._figures(name) for name in self.core.gateways}))
 
     # What happens
 
-    def _feed(self, event: model.Event) -> None:
-        self.state, commands = model.step(self.state, event)
+    def _feed(self, event: watched.Event) -> None:
+        if self.hub.closed is not None:
+            return  # what is called back now is not asked for again
+        before = self.state
+        self.state, commands = step(before, event)
         for command in commands:
-            if isinstance(command, model.Refresh):
+            if isinstance(command, watched.Refresh):
                 self._refresh(command)
             else:
                 self._recall(command.agents)
-        self.hub.redraw(self)
+        if self.state is not before:
+            self.hub.redraw(self)
 
-    def _refresh(self, command: model.Refresh) -> None:
+    # Readings that were asked for here
+
+    def _refresh(self, command: watched.Refresh) -> None:
+        self.core.notice_jump()
         for agent in command.agents:
             gateway, now = self.core.gateways[agent], self.hub.clock.elapsed()
             refusal = None if command.is_probe else gateway.link.refusal()
             if refusal is not None:
-                self.hub.loop.post(self._feed, model.Failed(agent, now, str(refusal)))
+                self.hub.loop.post(self._feed, watched.Failed(agent, now, str(refusal)))
                 continue
+            self._asking.pop(agent, None)  # from now on it is ours, too
             flight = self._flights[agent] = gateway.read_account()
             flight.task.add_done_callback(partial(self._landed, agent, flight, now))
 
-    def _landed(self, agent: str, flight: Flight[AccountReading], began: float, task: Any) -> None:
+    def _landed(self, agent: str, flight: Flight[AccountReading], began: float, _: object) -> None:
         if self._flights.get(agent) is not flight:
             return  # called back
         del self._flights[agent]
         flight.leave()
         now = self.hub.clock.elapsed()
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled():
-            self._feed(model.Recalled(agent, now))
-        elif isinstance(error, AgentError):
-            self._feed(model.Failed(agent, now, str(error)))
-        elif error is not None:
-            self._feed(model.Failed(agent, now, f"{type(error).__name__}: {error}"))
+        latency_ms = self._latency_ms.pop(agent, (now - began) * 1000)
+        try:
+            outcome(flight, agent)
+        except AgentCancelled:
+            self._feed(watched.Recalled(agent, now))
+        except AgentError as error:
+            self._feed(watched.Failed(agent, now, str(error)))
+        except Exception as error:  # noqa: BLE001  # or it would be running for ever
+            self._feed(watched.Failed(agent, now, f"{type(error).__name__}: {error}"))
         else:
-            took_ms = (now - began) * 1000
-            self._feed(model.Done(agent, now, took_ms, self._figures(agent)))
+            self._feed(watched.Done(agent, now, latency_ms, self._figures(agent)))
 
     def _recall(self, agents: Iterable[str]) -> None:
         for agent in agents:
             flight = self._flights.pop(agent, None)
-            if flight is not None:
-                flight.leave()  # and it is cancelled unless somebody else waits for it, too
+            if flight is None:
+                continue
+            flight.leave()  # and it is cancelled unless somebody else waits for it, too
+            if flight.takes_passengers:
+                self._watch(agent, flight.task)
+
+    # Readings of others
+
+    def _watch(self, agent: str, task: asyncio.Task[Any]) -> None:
+        """See an agent being asked for somebody else, to the end of whoever asks."""
+        self._asking[agent] = task
+        task.add_done_callback(partial(self._asked, agent))
+        self._feed(watched.Began(agent, self.hub.clock.elapsed()))
+
+    def _asked(self, agent: str, task: asyncio.Task[Any]) -> None:
+        """Somebody else's asking is over: answered, failed after its answer, or called back."""
+        if self._asking.get(agent) is not task:
+            return
+        del self._asking[agent]
+        now, failure = self.hub.clock.elapsed(), self.core.gateways[agent].failure
+        running = self.state.running.get(agent)
+        if agent not in self._latency_ms and running is None:
+            return  # told already
+        if agent not in self._latency_ms and task.cancelled():
+            self._feed(watched.Recalled(agent, now))
+        elif failure is not None:  # or it answered: that its terminal is not connected
+            self._latency_ms.pop(agent, None)
+            self._feed(watched.Failed(agent, now, failure.sentence))
+        else:  # nobody listens while the panel is out of sight; then the time it took is ours
+            began = now if running is None else running.began
+            self._latency_ms.setdefault(agent, (now - began) * 1000)
+            self._answered(agent)
+
+    def _answered(self, agent: str) -> None:
+        latency_ms = self._latency_ms.pop(agent)
+        now = self.hub.clock.elapsed()
+        self._feed(watched.Done(agent, now, latency_ms, self._figures(agent)))
 
     def _figures(self, agent: str) -> Figures:
         entry = self.core.caches.accounts.last_good(agent)
@@ -96,21 +147,28 @@ class Watch(Presenter):
         )
 
     def hear(self, event: events.Event) -> bool:
-        if getattr(event, "what", None) != READING or getattr(event, "agent", "") in self._flights:
+        if getattr(event, "what", None) != READING:
             return False
-        now = self.hub.clock.elapsed()
-        if isinstance(event, events.Refreshing):
-            self._feed(model.Began(event.agent, now))
-        elif isinstance(event, events.Refreshed):
-            figures = self._figures(event.agent)
-            self._feed(model.Done(event.agent, now, event.latency_ms, figures))
-        elif isinstance(event, events.RefreshFailed):
-            self._feed(model.Failed(event.agent, now, event.error))
+        if isinstance(event, events.Refreshed):
+            self._latency_ms[event.agent] = event.latency_ms
+            if event.agent not in self._flights and event.agent not in self._asking:
+                self._answered(event.agent)  # it was asked before anybody looked
+        elif isinstance(event, events.Refreshing):
+            self._latency_ms.pop(event.agent, None)
+            asking = asyncio.current_task()  # an event comes from the task that asks
+            if event.agent not in self._flights and asking is not None:
+                self._watch(event.agent, asking)
+        elif isinstance(event, events.RefreshFailed) and event.agent not in self._flights:
+            self._feed(watched.Failed(event.agent, self.hub.clock.elapsed(), event.error))
         return True
 
     def look(self, now: float) -> bool:
-        self._feed(model.Known({name: self._figures(name) for name in self._unwatched()}))
-        self._feed(model.Ticked(now))
+        for agent in self._latency_ms.keys() & self._asking.keys():
+            self._answered(agent)  # whoever asked has more to do than to read an account
+        unwatched = {name: self._figures(name) for name in self._unwatched()}
+        if unwatched:
+            self._feed(watched.Known(unwatched))
+        self._feed(watched.Ticked(now))
         return bool(self.state.running or self.state.queue)
 
     def _unwatched(self) -> list[str]:
@@ -126,23 +184,23 @@ class Watch(Presenter):
         return found
 
     def shown(self) -> None:
-        self._feed(model.Known({name: self._figures(name) for name in self.core.gateways}))
+        self._feed(watched.Known({name: self._figures(name) for name in self.core.gateways}))
 
     # What is done
 
     def act(self, control: str, value: Any) -> None:
         now = self.hub.clock.elapsed()
         if control in ("all", "chosen", "stale"):
-            self._feed(model.Asked(tuple(self._wanted(control)), now))
+            self._feed(watched.Asked(tuple(self._wanted(control)), now))
         elif control == "cancel":
-            self._feed(model.Cancelled(now))
+            self._feed(watched.Cancelled(now))
         elif control == "interval":
-            self._interval_s = float(value)
+            self._interval_s = max(SHORTEST_S, float(value))
             if self._auto:
-                self._feed(model.AutoSet(self._interval_s, now))
+                self._feed(watched.AutoSet(self._interval_s, now))
         elif control == "auto":
             self._auto = bool(value)
-            self._feed(model.AutoSet(self._interval_s if self._auto else None, now))
+            self._feed(watched.AutoSet(self._interval_s if self._auto else None, now))
 
     def _wanted(self, which: str) -> list[str]:
         gateways = self.core.gateways
@@ -155,33 +213,44 @@ class Watch(Presenter):
                 for name, each in gateways.items()
                 if each.failure is not None or not cache.is_fresh(name)
             ]
-        chosen = set(self.hub.selected)
-        found = [name for name, each in gateways.items() if each.account in chosen]
+        found = self._chosen()
         if not found:
             raise UsageError("Choose accounts first, here or in Accounts.")
-        return found
+        return list(found)
+
+    def _chosen(self) -> dict[str, int | None]:
+        chosen = set(self.hub.selected)
+        return {
+            name: each.account
+            for name, each in self.core.gateways.items()
+            if each.account in chosen or name in self._nameless
+        }
 
     def choose(self, block: str, keys: tuple[Key, ...]) -> None:
-        agents = set(map(str, keys))
-        numbers = (each.account for name, each in self.core.gateways.items() if name in agents)
-        self.hub.select(tuple(number for number in numbers if number is not None))
+        agents = set(map(str, keys)) & self.core.gateways.keys()
+        numbers = {name: self.core.gateways[name].account for name in agents}
+        self._nameless = frozenset(name for name, number in numbers.items() if number is None)
+        self.hub.select(tuple(sorted(number for number in numbers.values() if number is not None)))
+
+    def fields(self) -> Mapping[str, Any]:
+        return {"auto": self._auto, "interval": self._interval_s}
 
     # What is shown
 
     def contents(self, now: float) -> Contents:
         accounts = {name: each.account for name, each in self.core.gateways.items()}
         self._rows = rows_of(self.state, accounts, self._rows)
-        chosen = set(self.hub.selected)
-        selected = frozenset(name for name, account in accounts.items() if account in chosen)
         return {
             "problem": self.problem,
             "progress": progress_line(self.state, now),
             "auto": auto_line(self.state),
-            "watch": Rows({name: row for name, (_, row) in self._rows.items()}, selected),
+            "watch": Rows(
+                {name: row for name, (_, row) in self._rows.items()}, frozenset(self._chosen())
+            ),
         }
 
     def controls(self, now: float) -> Controls:
-        chosen = len(self.hub.selected)
+        chosen = len(self._chosen())
         return {
             "chosen": {"description": f"{chosen or 'No'} chosen", "disabled": not chosen},
             "cancel": {"disabled": not (self.state.running or self.state.queue)},

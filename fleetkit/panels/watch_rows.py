@@ -1,7 +1,7 @@
 """The refresh watch in a table and two lines.
 
-Pure. May import `watch_model` and `sheet_model`. The trap: an account that does not answer must
-be seen not to answer, however many others do.
+Pure. May import `watch_model`, `watch_records` and `sheet_model`. The trap: an account that
+does not answer must be seen not to answer, however many others do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fleetkit.panels.sheet_model import Column, Segment, Table
-from fleetkit.panels.watch_model import Record, Run, WatchState, stuck
+from fleetkit.panels.watch_model import EVERY, stuck
+from fleetkit.panels.watch_records import Record, Run, WatchState
 
 WORDS: Final = {
     "idle": "off",
@@ -70,17 +71,24 @@ def progress_line(state: WatchState, now: float) -> tuple[Segment, ...]:
     ]
     if run.failed:
         line.append(Segment(f"{run.failed:,} failed", "bad"))
-    went_s = now - run.began
-    if run.ended and went_s > 0:
-        rate = run.ended / went_s
-        left_s = (run.asked - run.ended) / rate
-        line.append(Segment(f"{rate:,.0f} per s" if rate >= 1 else f"{rate:.1f} per s"))
-        line.append(Segment("about", until=now + left_s))
-    return (*line, *_stuck(state))
-
-
-def _stuck(state: WatchState) -> list[Segment]:
     late = stuck(state)
+    return (*line, *_speed(run, now, len(late)), *_stuck(late))
+
+
+def _speed(run: Run, now: float, late: int) -> list[Segment]:
+    """How fast it goes, and how long the rest takes; nobody can tell of those that are stuck."""
+    left = run.asked - run.ended - late
+    went_s = (now if left > 0 else run.last_at) - run.began
+    if not run.ended or went_s <= 0:
+        return []
+    rate = run.ended / went_s
+    line = [Segment(f"{rate:,.0f} per s" if rate >= 1 else f"{rate:.1f} per s")]
+    if left > 0:
+        line.append(Segment("time left", until=now + left / rate))
+    return line
+
+
+def _stuck(late: Mapping[str, float]) -> list[Segment]:
     line = [
         Segment(f"{name} does not answer, asked", "bad", since=began)
         for name, began in list(late.items())[:SHOWN]
@@ -103,10 +111,12 @@ def auto_line(state: WatchState) -> tuple[Segment, ...]:
     """What refreshes by itself."""
     if state.auto is None:
         return ()
-    every = f"every {state.auto.interval_s:g} s: accounts with positions"
+    interval_s = state.auto.interval_s
+    often = f"every {interval_s:g} s: accounts with positions; "
+    seldom = f"the others every {EVERY * interval_s:g} s; rests while nobody sees it"
     return (
         Segment("auto", "busy", "badge", until=state.auto.next_at),
-        Segment(f"{every}; the others every {4 * state.auto.interval_s:g} s, while this is seen"),
+        Segment(often + seldom),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.chromium import Conduct, launched
+from tests.support.chromium import launched, well_behaved
 from tests.support.jupyter_servers import ROOT, Lab, Voila
 
 
@@ -18,20 +18,8 @@ def browser():
 @pytest.fixture
 def new_page(browser):
     """``new_page(width, height)`` → a page; what it must not have done fails the test."""
-    opened = []
-
-    def make(width=1500, height=950, **options):
-        context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        opened.append((context, Conduct(page)))
-        return page
-
-    yield make
-    complaints = [complaint for _, conduct in opened for complaint in conduct.complaints]
-    for context, _ in opened:
-        context.close()
-    assert not complaints, complaints
+    with well_behaved(browser) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")

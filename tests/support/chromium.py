@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
 HERE = {"127.0.0.1", "localhost", "::1"}
 INSIDE = {"data", "blob", "about"}
@@ -35,15 +36,13 @@ KNOWN_WORDS = re.compile(
     "|shared module is not a function"  # Voila loads labextensions made for JupyterLab
     "|Unsatisfied version"
     "|Canceled future|Could not restore the debugger"  # of a kernel that ends with its page
-    "|the server responded with a status of 404"  # workspaces and translations that do not exist
 )
 
 
 def chromium_path() -> str | None:
     """Where the browser is, if there is one."""
     given = os.environ.get("CHROMIUM")
-    found = [given] if given else [shutil.which(name) for name in NAMES]
-    return next((path for path in found if path), None)
+    return next(filter(None, map(shutil.which, [given] if given else NAMES)), None)
 
 
 def required_chromium() -> str:
@@ -71,15 +70,38 @@ def launched() -> Iterator[Any]:
             browser.close()
 
 
-class Conduct:
-    """What a page did: requests that left this machine, errors of its own and in its console."""
+@contextmanager
+def well_behaved(browser: Any) -> Iterator[Callable[..., Any]]:
+    """``new_page(width, height)`` → a page; what it must not have done is raised at the end."""
+    opened: list[tuple[Any, Conduct]] = []
 
-    def __init__(self, page: Any) -> None:
+    def make(width: int = 1500, height: int = 950, **options: Any) -> Any:
+        size = {"width": width, "height": height}
+        context = browser.new_context(viewport=size, service_workers="block", **options)
+        opened.append((context, Conduct(context)))
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        return page
+
+    try:
+        yield make
+    finally:
+        for context, _ in opened:
+            context.close()
+    complaints = [complaint for _, conduct in opened for complaint in conduct.complaints]
+    assert not complaints, complaints
+
+
+class Conduct:
+    """What the pages of a context did: requests that left this machine, errors of their own."""
+
+    def __init__(self, context: Any) -> None:
         self.left: list[str] = []
         self.errors: list[str] = []
-        page.route("**/*", self._let)
-        page.on("pageerror", lambda error: self.errors.append(f"page: {error}"))
-        page.on("console", self._heard)
+        context.route("**/*", self._let)
+        context.on("page", lambda page: page.on("websocket", self._connected))
+        context.on("weberror", lambda raised: self.errors.append(f"page: {raised.error}"))
+        context.on("console", self._heard)
 
     def _let(self, route: Any) -> None:
         url = urlsplit(route.request.url)
@@ -89,9 +111,14 @@ class Conduct:
             self.left.append(route.request.url)
             route.abort()
 
+    def _connected(self, socket: Any) -> None:
+        # No route sees these; that they find no host is the browser's doing.
+        if urlsplit(socket.url).hostname not in HERE:
+            self.left.append(socket.url)
+
     def _heard(self, message: Any) -> None:
         if message.type == "error":
-            self.errors.append(f"console: {message.text}")
+            self.errors.append(f"console: {message.text} ({message.location['url']})")
 
     @property
     def complaints(self) -> list[str]:

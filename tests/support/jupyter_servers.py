@@ -38,6 +38,19 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def write_notebook(path: Path, cells: Sequence[str]) -> Path:
+    """Make a notebook of code cells."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells],
+        metadata={
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "voila": {"template": "fleetkit"},
+        },
+    )
+    nbformat.write(notebook, path)
+    return path
+
+
 class Server:
     """A server of notebooks in a process group of its own."""
 
@@ -90,17 +103,8 @@ class Server:
         self._log.close()
 
     def write(self, name: str, cells: Sequence[str]) -> Path:
-        """Make a notebook of code cells."""
-        notebook = nbformat.v4.new_notebook(
-            cells=[nbformat.v4.new_code_cell(source) for source in cells],
-            metadata={
-                "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-                "voila": {"template": "fleetkit"},
-            },
-        )
-        path = self.notebooks / name
-        nbformat.write(notebook, path)
-        return path
+        """Make a notebook of code cells where the server looks for it."""
+        return write_notebook(self.notebooks / name, cells)
 
 
 class Lab(Server):
@@ -179,6 +183,10 @@ class NotebookPage:
         self.run(cell)
         self.wait_ready()
         return self.printed(cell)
+
+    def shut_down(self) -> None:
+        """End its kernel; the page stays."""
+        self.command("kernelmenu:shutdown")
 
     def printed(self, cell: int) -> str:
         """What the outputs of a cell say."""
