@@ -13,7 +13,7 @@ from typing import Any, Final
 from fleetkit.panels.sheet_model import Column, Rows, Table
 from fleetkit.trading import OrderLine, Outcome, PlannedOrder, Receipt
 
-VERDICTS: Final = {"ok": "good", "look": "fair", "refused": "bad"}
+VERDICTS: Final = {"ok": "good", "warning": "fair", "refused": "bad"}
 OUTCOMES: Final = {
     "filled": "good",
     "rejected": "fair",
@@ -92,7 +92,7 @@ def _preview(order: PlannedOrder) -> tuple[Any, ...]:
     if order.refusal is not None:
         verdict, why = "refused", order.refusal.sentence
     elif order.warnings:
-        verdict, why = "look", " ".join(order.warnings)
+        verdict, why = "warning", " ".join(order.warnings)
     words = order.kind.value if order.side is None else order.side.value
     return (
         order.account,

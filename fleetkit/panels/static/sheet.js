@@ -316,6 +316,7 @@ class TableView {
     const { spec } = this;
     this.element = make("div", "fks-table", parent);
     const tools = make("div", "fks-tools", this.element);
+    make("span", "fks-label", tools).textContent = spec.label;
     if (spec.filterable ?? true) {
       this.input = make("input", "fks-filter", tools);
       this.input.type = "search";
@@ -432,6 +433,7 @@ class TableView {
     this.body.style.height = `${slots.length * ROW}px`;
     this.grid.setAttribute("aria-rowcount", String(slots.length + 1));
     this.empty.hidden = slots.length > 0;
+    this.element.classList.toggle("fks-bare", all === 0);
     this.empty.textContent = all && filter ? "No row passes the filter." : this.spec.empty ?? "";
   }
 
