@@ -22,6 +22,7 @@ OUTCOMES: Final = {
     "unknown": "bad",
     "under way": "busy",
 }
+EVIDENCE: Final = {"answer": "good", "by_id": "good", "inferred": "fair", "none": "bad"}
 
 PREVIEW: Final = Table(
     "preview",
@@ -67,7 +68,7 @@ RECEIPTS: Final = Table(
         Column("ticket", "ticket", "id"),
         Column("price", "price", "price"),
         Column("stops_ok", "stops ok", "flag"),
-        Column("evidence", "evidence"),
+        Column("evidence", "evidence", "word", tones=EVIDENCE),
         Column("reason", "why", tip="reason", width=280),
         Column("took_ms", "ms", "count"),
         Column("order_id", "order id", width=210),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 import ipywidgets
@@ -45,6 +46,7 @@ class Results(Presenter):
         self._drawn: Drawn | None = None
         self._drawing = False
         self._reading: int | None = None  # days, while they are read
+        self._days = SPANS[1]  # that are shown
 
     def contents(self, now: float) -> Contents:
         accounts, parts, born, chosen = self._at_hand()
@@ -52,7 +54,7 @@ class Results(Presenter):
         shown = self._drawn
         return {
             "problem": self.problem,
-            "made_of": at_hand(chosen, parts, born, len(self.hub.selected)) if accounts else (),
+            "made_of": at_hand(chosen, parts, born, self._days) if accounts else (),
             "headline": () if shown is None else shown.line,
             "balance": None if shown is None else shown.balance,
             "by_symbol": None if shown is None else shown.symbols,
@@ -67,13 +69,14 @@ class Results(Presenter):
             for name, account in seen.items()
             if account is not None and (not wanted or account.account in wanted)
         }
-        parts, born = trades_seen(self.core, accounts)
+        since = self.hub.clock.now() - timedelta(days=self._days)
+        parts, born = trades_seen(self.core, accounts, since)
         chosen = chosen_of(accounts.values()) if accounts else NOBODY
         return list(accounts.values()), parts, born, chosen
 
     def _draw_if_new(self, parts: list[TradesPart], chosen: Chosen) -> None:
-        # Blocks are immutable, and a reading makes a new one: their identity tells of change.
-        made_of = (chosen, tuple(sorted((part.account, id(part.block)) for part in parts)))
+        read_at = tuple(sorted((part.account, part.as_of, len(part.block)) for part in parts))
+        made_of = (chosen, self._days, read_at)
         if self._drawing or made_of == self._made_of or self.hub.closed is not None:
             return
         if self.hub.is_watched(self):
@@ -108,7 +111,7 @@ class Results(Presenter):
     def act(self, control: str, value: Any) -> None:
         days = int(control.removeprefix("read_"))
         if self._reading is None:
-            self._reading = days
+            self._reading = self._days = days
             self.hub.chore(self, self._read(days))
 
     async def _read(self, days: int) -> None:

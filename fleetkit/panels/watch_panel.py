@@ -16,12 +16,13 @@ from fleetkit import events
 from fleetkit.cache import Flight
 from fleetkit.errors import AgentError, UsageError
 from fleetkit.model import AccountReading
-from fleetkit.panels import watch_model as model
+from fleetkit.panels import watch_model
+from fleetkit.panels import watch_records as model
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
 from fleetkit.panels.sheet_model import Contents, Key, Line, Note, Rows
 from fleetkit.panels.shell import Panel
-from fleetkit.panels.watch_model import Figures, WatchState
+from fleetkit.panels.watch_records import Figures, WatchState
 from fleetkit.panels.watch_rows import TABLE, auto_line, progress_line, rows_of
 
 READING: Final = "accounts"  # the call that reads an account
@@ -45,7 +46,7 @@ class Watch(Presenter):
     # What happens
 
     def _feed(self, event: model.Event) -> None:
-        self.state, commands = model.step(self.state, event)
+        self.state, commands = watch_model.step(self.state, event)
         for command in commands:
             if isinstance(command, model.Refresh):
                 self._refresh(command)

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from fleetkit.panels.sheet_model import Column, Segment, Table
-from fleetkit.panels.watch_model import Record, Run, WatchState, stuck
+from fleetkit.panels.watch_model import stuck
+from fleetkit.panels.watch_records import Record, Run, WatchState
 
 WORDS: Final = {
     "idle": "off",
@@ -75,7 +76,8 @@ def progress_line(state: WatchState, now: float) -> tuple[Segment, ...]:
         rate = run.ended / went_s
         left_s = (run.asked - run.ended) / rate
         line.append(Segment(f"{rate:,.0f} per s" if rate >= 1 else f"{rate:.1f} per s"))
-        line.append(Segment("about", until=now + left_s))
+        if left_s >= 1:
+            line.append(Segment("about", until=now + left_s))
     return (*line, *_stuck(state))
 
 

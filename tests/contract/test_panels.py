@@ -1,4 +1,4 @@
-"""Panels over real agents and a recorded front end: what is sent, when, by whom, and what is left."""
+"""Panels over real agents and a recorded front end: what is sent, when, and what is left."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def rows_of(messages):
 
 
 def test_accounts_appear_without_being_asked_for(fleet, front, panel, clock):
-    """Coming into sight reads what nobody has read yet, once each, and shows it with the next tick."""
+    """Coming into sight reads what nobody has read yet, once, and shows it with the next tick."""
     part = panel.parts["accounts"]
     see(fleet, front, panel)
     until(
@@ -140,7 +140,7 @@ def test_a_panel_reads_what_a_cell_fetched_and_never_fetches_twice(fleet, front,
 
 
 def test_a_hidden_panel_costs_nothing(fleet, front, panel, clock):
-    """Out of sight there is no timer, no subscription and no message; back in sight all is there."""
+    """Out of sight: no timer, no subscription, no message. Back in sight all is there."""
     hub, part = panel.hub, panel.parts["accounts"]
     see(fleet, front, panel)
     until(lambda: fleet.cache.stats().accounts_cached == 3)
@@ -291,11 +291,12 @@ def test_the_bar_arms_halts_and_resumes(fleet, front, panel, clock):
     """Halt is one click; resuming takes two, and not a late one."""
     see(fleet, front, panel)
     bar = panel.bar
-    press = lambda name: (
-        front.click(bar.controls[name]),
-        settled(fleet),
-        until(lambda: settled(fleet) or not panel.hub._chores),
-    )  # noqa: E731
+
+    def press(name):
+        front.click(bar.controls[name])
+        settled(fleet)
+        until(lambda: settled(fleet) or not panel.hub._chores)
+
     assert "READ ONLY" in str(panel)
     front.set(bar.controls["max_volume"], value=0.25)
     press("arm")
