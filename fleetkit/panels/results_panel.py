@@ -120,7 +120,8 @@ class Results(Presenter):
             frame = await self.core.trades(chosen, days=days, strict=False)
             missing = frame.attrs.get("missing", [])
             if missing:
-                self.problem = f"{len(missing)} accounts gave no trades; what is older is shown."
+                what = f"{len(missing)} account{'s' * (len(missing) != 1)} gave no trades"
+                self.problem = f"{what}; what was read before is shown."
         finally:
             self._reading = None
 
