@@ -47,6 +47,7 @@ class Results(Presenter):
         self._drawing = False
         self._reading: int | None = None  # days, while they are read
         self._days = SPANS[1]  # that are shown
+        self._heard = False
 
     def contents(self, now: float) -> Contents:
         accounts, parts, born, chosen = self._at_hand()
@@ -103,7 +104,13 @@ class Results(Presenter):
         }
 
     def hear(self, event: events.Event) -> bool:
-        return isinstance(event, events.Refreshed) and event.what in ("trade_history", "accounts")
+        if isinstance(event, events.Refreshed) and event.what in ("trade_history", "accounts"):
+            self._heard = True
+        return False  # once a second is often enough for what takes as long to draw
+
+    def look(self, now: float) -> bool:
+        heard, self._heard = self._heard, False
+        return heard
 
     def shown(self) -> None:
         self.hub.chore(self, self.core.accounts())  # for the balances that curves end at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -181,7 +182,7 @@ def test_failed_accounts_stay_with_the_reason(fleet, front, panel, clock):
     tick(fleet, clock)
     text = str(panel)
     assert "2 of 3 live" in text
-    (line,) = (line for line in text.splitlines() if line.startswith("7100001"))
+    (line,) = (line for line in text.splitlines() if line.startswith("7100001 "))
     assert "offline" in line
     assert "stale" in line
 
@@ -354,3 +355,41 @@ def test_a_broken_presenter_does_not_stop_the_others(fleet, front, panel, monkey
     assert heard
     assert isinstance(presenters[0], Presenter)
     other.close()
+
+
+def test_a_presenter_that_fails_to_say_what_it_shows_is_seen_to(
+    fleet, front, panel, monkeypatch, clock
+):
+    """The panel keeps what it showed, says what happened, and ticks on."""
+    fleet.accounts()
+    see(fleet, front, panel)
+    part = panel.parts["accounts"]
+    tick(fleet, clock)
+
+    def broken(now: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(part.presenter, "contents", broken)
+    panel.selected = [7100001]
+    tick(fleet, clock)
+    assert "ZeroDivisionError" in front.custom(part.sheet)[-1]["blocks"]["problem"]
+    monkeypatch.undo()
+    panel.selected = [7100002]
+    tick(fleet, clock)
+    assert front.custom(part.sheet)[-1]["blocks"]["problem"] is None
+
+
+def test_a_store_that_is_locked_does_not_stop_the_drawing(fleet, front, panel, clock, monkeypatch):
+    """What looks at other kernels' orders waits beside the ticks."""
+    see(fleet, front, panel)
+    until(lambda: fleet.cache.stats().accounts_cached == 3)
+    waiting = asyncio.Event()
+    monkeypatch.setattr(panel.hub, "look_at_orders", waiting.wait)
+    for _ in range(6):
+        tick(fleet, clock)
+    fleet.agents_served[0].account["balance"] = 66_666.5
+    fleet.refresh(7100001)
+    tick(fleet, clock)
+    tick(fleet, clock)
+    rows, _ = rows_of(front.custom(panel.parts["accounts"].sheet))
+    assert 66_666.5 in rows[7100001]

@@ -8,7 +8,6 @@ const ROW = 24; // px, of every row, so that a scroll position is a row number
 const OVERSCAN = 6; // rows above and below the view
 const LONGEST = 240; // characters of one value
 const QUIET_MS = 250; // rows do not change places so soon after the user scrolled or pressed
-const HEARTBEAT_MS = 60_000;
 const RESYNC_MS = 5_000;
 const PADDING = 15; // px, left and right of a cell's text
 const CHAR = 7.5; // px, roughly
@@ -962,10 +961,8 @@ class SheetView {
     this.isVisible = visible;
     this.tell();
     clearInterval(this.ticking);
-    clearInterval(this.beating);
     if (!visible) return;
     this.ticking = setInterval(() => this.tick(), 1000);
-    this.beating = setInterval(() => this.tell(), HEARTBEAT_MS);
     this.later();
   }
 
@@ -1004,7 +1001,6 @@ class SheetView {
     this.leave.abort();
     this.observer.disconnect();
     clearInterval(this.ticking);
-    clearInterval(this.beating);
     clearTimeout(this.patience);
     if (this.frame) cancelAnimationFrame(this.frame);
     this.store.views.delete(this);
