@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.certificates import Authority
 from tests.support.leftovers import Leftovers
+from tests.support.recorded_comms import RecordedFront
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,9 @@ def nothing_left_behind() -> Iterator[None]:
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A certificate authority that no system trusts."""
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def front(monkeypatch: pytest.MonkeyPatch) -> RecordedFront:
+    """A front end that records what widgets send."""
+    return RecordedFront.instead(monkeypatch)

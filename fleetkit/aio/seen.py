@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 
 import msgspec
 
@@ -106,10 +107,13 @@ async def journal_lines(
     return sorted(lines, key=lambda line: line.created_at)
 
 
-def trades_seen(fleet: FleetState, agents: Iterable[str]) -> tuple[list[TradesPart], float | None]:
-    """The trades at hand of some agents, and the Clock's moment of the oldest reading of them.
+def trades_seen(
+    fleet: FleetState, agents: Iterable[str], since: datetime
+) -> tuple[list[TradesPart], float | None]:
+    """The trades at hand that were closed since a moment, of some agents, and how old that is.
 
-    Agents whose trades were never read have no part.
+    Agents whose trades were never read have no part. The second is the Clock's moment of the
+    oldest reading among them.
     """
     now, parts, born = fleet.clock.elapsed(), [], None
     for agent in agents:
@@ -121,7 +125,7 @@ def trades_seen(fleet: FleetState, agents: Iterable[str]) -> tuple[list[TradesPa
         parts.append(
             TradesPart(
                 account=account,
-                block=entry.value.block,
+                block=entry.value.block.since(since),
                 as_of=entry.as_of,
                 age_s=max(now - entry.stamp, 0.0),
                 source=Source.CACHE if is_fresh else Source.STALE,

@@ -24,6 +24,7 @@ STATUS_TONES: Final = {
     "wrong_account": "bad",
     "not read": "off",
 }
+FAILURES_SHOWN: Final = 3
 SOURCE_TONES: Final = {"live": "good", "stale": "fair", "none": "off"}
 
 COLUMNS: Final = (
@@ -101,6 +102,20 @@ def totals(accounts: Iterable[Account], nameless: Mapping[str, str]) -> tuple[Se
         text = f"{len(nameless):,} not known yet"
         line.append(Segment(text, "fair", title=f"{agent}: {why}"))
     return tuple(line)
+
+
+def failures(accounts: Iterable[Account], nameless: Mapping[str, str]) -> tuple[Segment, ...]:
+    """Why accounts are not live, in sentences, of the first few."""
+    said = [
+        Segment(f"{row.account}: {row.error}", STATUS_TONES[row.status.value])
+        for row in accounts
+        if row.error is not None and row.error != NOT_READ
+    ]
+    said += [Segment(why, "fair") for why in nameless.values() if why != NOT_READ]
+    more = len(said) - FAILURES_SHOWN
+    if more > 0:
+        said = [*said[:FAILURES_SHOWN], Segment(f"and {more:,} more: filter by -status:connected")]
+    return tuple(said)
 
 
 def _sums(rows: list[Account]) -> list[str]:

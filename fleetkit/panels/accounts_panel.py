@@ -16,7 +16,7 @@ from fleetkit import events
 from fleetkit.aio.seen import account_seen, reason_without_account
 from fleetkit.errors import UsageError
 from fleetkit.model import Account
-from fleetkit.panels.account_rows import TABLE, account_values, totals
+from fleetkit.panels.account_rows import TABLE, account_values, failures, totals
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
 from fleetkit.panels.sheet_model import Contents, Key, Line, Note, Rows
@@ -29,7 +29,12 @@ class Accounts(Presenter):
     """All accounts of a fleet."""
 
     name: ClassVar[str] = "accounts"
-    blocks = (Note("problem"), Line("totals", "Totals"), TABLE)
+    blocks = (
+        Note("problem"),
+        Line("totals", "Totals"),
+        Line("failures", "What is wrong", aria_live="off"),
+        TABLE,
+    )
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
@@ -50,6 +55,7 @@ class Accounts(Presenter):
         return {
             "problem": self.problem,
             "totals": totals(self._seen.values(), self._unsaid),
+            "failures": failures(self._seen.values(), self._unsaid),
             "accounts": Rows(rows, selected),
         }
 

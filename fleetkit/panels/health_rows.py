@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from fleetkit.model import AgentInfo, CacheStats, Diagnosis
-from fleetkit.panels.order_rows import OUTCOMES
+from fleetkit.panels.order_rows import EVIDENCE, OUTCOMES
 from fleetkit.panels.sheet_model import Column, Rows, Segment, Table
 from fleetkit.trading import OrderLine
 
@@ -68,7 +68,7 @@ JOURNAL: Final = Table(
         Column("side", "side"),
         Column("volume", "lots", "number"),
         Column("outcome", "outcome", "word", tones=OUTCOMES, tip="reason"),
-        Column("evidence", "evidence"),
+        Column("evidence", "evidence", "word", tones=EVIDENCE),
         Column("ticket", "ticket", "id"),
         Column("filled_volume", "filled", "number"),
         Column("price", "price", "price"),

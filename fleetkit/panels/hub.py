@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 from fleetkit import events
@@ -75,6 +76,7 @@ class Hub:
         self._drawn: dict[int, float] = {}  # when each was drawn last
         self._stamp: object = None
         self._ticking: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._chores: set[asyncio.Task[Any]] = set()
         self._drawer: ThreadPoolExecutor | None = None
 
@@ -124,7 +126,7 @@ class Hub:
     def seen(self, shell: Shell) -> None:
         """A panel came into sight."""
         if self.closed is None:
-            shell.presenter.shown()
+            self._guarded(shell.presenter, shell.presenter.shown)
             self.start()
         self._due.add(id(shell))
         self._draw(shell)
@@ -187,15 +189,22 @@ class Hub:
     def do(self, presenter: Presenter, work: Callable[[], object]) -> None:
         """Let a handler run; its error is the panel's to show."""
         presenter.problem = None
+        if self._guarded(presenter, self.core.check_open):
+            self._guarded(presenter, work)
+        self.redraw(presenter)
+        self._draw_now(presenter)
+
+    def _guarded(self, presenter: Presenter, work: Callable[[], object]) -> bool:
+        """Whether it went well; what went wrong is the panel's to show."""
         try:
-            self.core.check_open()
             work()
         except FleetkitError as error:
             presenter.problem = str(error)
-        except Exception as error:  # noqa: BLE001  # or the click would come to nothing, unseen
-            presenter.problem = _unforeseen(error)
-        self.redraw(presenter)
-        self._draw_now(presenter)
+        except Exception as error:  # noqa: BLE001  # or it would come to nothing, unseen
+            presenter.problem = unforeseen(error)
+        else:
+            return True
+        return False
 
     def chore(self, presenter: Presenter, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Let something run that waits; its error is the panel's to show."""
@@ -210,7 +219,7 @@ class Hub:
         if isinstance(error, FleetkitError):
             presenter.problem = str(error)
         elif error is not None:
-            presenter.problem = _unforeseen(error)
+            presenter.problem = unforeseen(error)
         self.redraw(presenter)
 
     # Ticking
@@ -220,33 +229,42 @@ class Hub:
         count = 0
         try:
             while True:  # until `rest`
-                if count % LOOKS_EVERY == 0:
-                    await self._look()
+                if count % LOOKS_EVERY == 0 and self._looking is None:
+                    # Beside the ticks: a store that is locked must not stop the drawing.
+                    self._looking = asyncio.create_task(self._look())
                 count += 1
                 self._draw_due()
                 await self.clock.sleep(TICK_S)
         finally:
             unsubscribe()
             self._ticking = None
+            if self._looking is not None:
+                self._looking.cancel()
 
     def _hear(self, event: events.Event) -> None:
         for presenter in self._presenters():
             try:
                 is_changed = presenter.hear(event)
             except Exception as error:  # noqa: BLE001  # the next panel shall hear of it all the same
-                presenter.problem, is_changed = _unforeseen(error), True
+                presenter.problem, is_changed = unforeseen(error), True
             if is_changed:
                 self.redraw(presenter)
 
     async def _look(self) -> None:
         """Notice what no event tells: other kernels, and time."""
-        with suppress(FleetkitError):  # a store that is locked now is looked at in a second
-            await self.core.notice_labels()
-            await self.look_at_orders()
+        try:
+            with suppress(FleetkitError):  # a store that is locked now is looked at in a second
+                await self.core.notice_labels()
+                await self.look_at_orders()
+        finally:
+            self._looking = None
         now = self.clock.elapsed()
         for presenter in self._presenters():
-            if presenter.look(now):
-                self.redraw(presenter)
+            self._guarded(presenter, partial(self._let_look, presenter, now))
+
+    def _let_look(self, presenter: Presenter, now: float) -> None:
+        if presenter.look(now):
+            self.redraw(presenter)
 
     async def look_at_orders(self) -> None:
         """Read arming, halt and journal again if any kernel wrote to them."""
@@ -285,5 +303,6 @@ class Hub:
         shell.draw(now)
 
 
-def _unforeseen(error: BaseException) -> str:
+def unforeseen(error: BaseException) -> str:
+    """What is said of an error that is a defect of ours."""
     return f"Something unforeseen happened ({type(error).__name__}): {error}"

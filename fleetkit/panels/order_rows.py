@@ -13,7 +13,7 @@ from typing import Any, Final
 from fleetkit.panels.sheet_model import Column, Rows, Table
 from fleetkit.trading import OrderLine, Outcome, PlannedOrder, Receipt
 
-VERDICTS: Final = {"ok": "good", "look": "fair", "refused": "bad"}
+VERDICTS: Final = {"ok": "good", "warning": "fair", "refused": "bad"}
 OUTCOMES: Final = {
     "filled": "good",
     "rejected": "fair",
@@ -22,6 +22,7 @@ OUTCOMES: Final = {
     "unknown": "bad",
     "under way": "busy",
 }
+EVIDENCE: Final = {"answer": "good", "by_id": "good", "inferred": "fair", "none": "bad"}
 
 PREVIEW: Final = Table(
     "preview",
@@ -67,7 +68,7 @@ RECEIPTS: Final = Table(
         Column("ticket", "ticket", "id"),
         Column("price", "price", "price"),
         Column("stops_ok", "stops ok", "flag"),
-        Column("evidence", "evidence"),
+        Column("evidence", "evidence", "word", tones=EVIDENCE),
         Column("reason", "why", tip="reason", width=280),
         Column("took_ms", "ms", "count"),
         Column("order_id", "order id", width=210),
@@ -92,7 +93,7 @@ def _preview(order: PlannedOrder) -> tuple[Any, ...]:
     if order.refusal is not None:
         verdict, why = "refused", order.refusal.sentence
     elif order.warnings:
-        verdict, why = "look", " ".join(order.warnings)
+        verdict, why = "warning", " ".join(order.warnings)
     words = order.kind.value if order.side is None else order.side.value
     return (
         order.account,

@@ -110,15 +110,16 @@ def _headline_line(found: Headline, unit: str, fall: float) -> tuple[Segment, ..
 
 
 def at_hand(
-    chosen: Chosen, parts: Sequence[TradesPart], born: float | None, wanted: int
+    chosen: Chosen, parts: Sequence[TradesPart], born: float | None, days: int
 ) -> tuple[Segment, ...]:
     """What the pictures are made of, and what is missing in them."""
     have = {part.account for part in parts} & set(chosen.accounts)
-    which = "chosen" if wanted else "all"
-    line: list[Any] = [Segment(f"{which} {len(chosen.accounts):,} accounts")]
+    count = len(chosen.accounts)
+    what = f"{count:,} account{'s' * (count != 1)}, trades closed in the last {days} days"
+    line: list[Any] = [Segment(what)]
     missing = len(chosen.accounts) - len(have)
     if born is not None and have:
-        line.append(Segment("trades read", since=born))
+        line.append(Segment("read", since=born))
     if missing:
         line.append(Segment(f"{missing:,} without trades at hand", "fair"))
     if chosen.left_out:

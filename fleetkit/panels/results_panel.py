@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 import ipywidgets
@@ -45,6 +46,8 @@ class Results(Presenter):
         self._drawn: Drawn | None = None
         self._drawing = False
         self._reading: int | None = None  # days, while they are read
+        self._days = SPANS[1]  # that are shown
+        self._heard = False
 
     def contents(self, now: float) -> Contents:
         accounts, parts, born, chosen = self._at_hand()
@@ -52,7 +55,7 @@ class Results(Presenter):
         shown = self._drawn
         return {
             "problem": self.problem,
-            "made_of": at_hand(chosen, parts, born, len(self.hub.selected)) if accounts else (),
+            "made_of": at_hand(chosen, parts, born, self._days) if accounts else (),
             "headline": () if shown is None else shown.line,
             "balance": None if shown is None else shown.balance,
             "by_symbol": None if shown is None else shown.symbols,
@@ -67,13 +70,14 @@ class Results(Presenter):
             for name, account in seen.items()
             if account is not None and (not wanted or account.account in wanted)
         }
-        parts, born = trades_seen(self.core, accounts)
+        since = self.hub.clock.now() - timedelta(days=self._days)
+        parts, born = trades_seen(self.core, accounts, since)
         chosen = chosen_of(accounts.values()) if accounts else NOBODY
         return list(accounts.values()), parts, born, chosen
 
     def _draw_if_new(self, parts: list[TradesPart], chosen: Chosen) -> None:
-        # Blocks are immutable, and a reading makes a new one: their identity tells of change.
-        made_of = (chosen, tuple(sorted((part.account, id(part.block)) for part in parts)))
+        read_at = tuple(sorted((part.account, part.as_of, len(part.block)) for part in parts))
+        made_of = (chosen, self._days, read_at)
         if self._drawing or made_of == self._made_of or self.hub.closed is not None:
             return
         if self.hub.is_watched(self):
@@ -100,7 +104,13 @@ class Results(Presenter):
         }
 
     def hear(self, event: events.Event) -> bool:
-        return isinstance(event, events.Refreshed) and event.what in ("trade_history", "accounts")
+        if isinstance(event, events.Refreshed) and event.what in ("trade_history", "accounts"):
+            self._heard = True
+        return False  # once a second is often enough for what takes as long to draw
+
+    def look(self, now: float) -> bool:
+        heard, self._heard = self._heard, False
+        return heard
 
     def shown(self) -> None:
         self.hub.chore(self, self.core.accounts())  # for the balances that curves end at
@@ -108,7 +118,7 @@ class Results(Presenter):
     def act(self, control: str, value: Any) -> None:
         days = int(control.removeprefix("read_"))
         if self._reading is None:
-            self._reading = days
+            self._reading = self._days = days
             self.hub.chore(self, self._read(days))
 
     async def _read(self, days: int) -> None:
@@ -117,7 +127,8 @@ class Results(Presenter):
             frame = await self.core.trades(chosen, days=days, strict=False)
             missing = frame.attrs.get("missing", [])
             if missing:
-                self.problem = f"{len(missing)} accounts gave no trades; what is older is shown."
+                what = f"{len(missing)} account{'s' * (len(missing) != 1)} gave no trades"
+                self.problem = f"{what}; what was read before is shown."
         finally:
             self._reading = None
 

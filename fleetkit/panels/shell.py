@@ -16,7 +16,7 @@ import ipywidgets
 
 from fleetkit.errors import ForkedProcess
 from fleetkit.html import card_html, note_html
-from fleetkit.panels.hub import Hub
+from fleetkit.panels.hub import Hub, unforeseen
 from fleetkit.panels.plain import contents_html, contents_text
 from fleetkit.panels.presenter import Presenter
 from fleetkit.panels.sheet import Sheet
@@ -54,6 +54,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self.controls = dict(controls)
         self._views: set[str] = set()
         self._ended = False
+        self._last: Contents = {}
         self._save_state = save_state
         self.sheet = Sheet(presenter.blocks, self._received, save_state=save_state)
         lines = [_row([self.controls[name] for name in row]) for row in rows]
@@ -106,8 +107,7 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         kind = message["kind"]
         if kind in ("hello", "resync"):
             now = self.hub.clock.elapsed()
-            self._dress()
-            self.sheet.show_all(self.presenter.contents(now), now)
+            self.sheet.show_all(self._shown(now), now)
         elif kind == "visible":
             self._see(str(message["view"]), is_seen=bool(message["visible"]))
         elif kind == "gone":
@@ -138,8 +138,16 @@ class Panel(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     def draw(self, now: float) -> None:
         """Send what differs."""
         if not self._ended:
+            self.sheet.show(self._shown(now), now)
+
+    def _shown(self, now: float) -> Contents:
+        """What the sheet shows; of a presenter that cannot say it, what it showed last and why."""
+        try:
             self._dress()
-            self.sheet.show(self.presenter.contents(now), now)
+            self._last = self.presenter.contents(now)
+        except Exception as error:  # noqa: BLE001  # a panel that stood still would be believed
+            return {**self._last, "problem": unforeseen(error)}
+        return self._last
 
     def _dress(self) -> None:
         """Set the controls to what the presenter says, where they differ."""

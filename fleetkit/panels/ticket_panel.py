@@ -162,7 +162,7 @@ class Ticket(Confirming):
             Segment(quote.symbol, kind="strong"),
             Segment(f"bid {quote.bid:.10g}"),
             Segment(f"ask {quote.ask:.10g}"),
-            Segment(f"spread {quote.spread:.3g}"),
+            Segment(f"spread {quote.spread:.8f}".rstrip("0").rstrip(".")),
             Segment(f"on {quote.account}", since=self._quoted_at),
         )
 

@@ -9,7 +9,6 @@ import pytest
 import fleetkit as fk
 from tests.support.agents import served
 from tests.support.fake_clock import FakeClock
-from tests.support.recorded_comms import RecordedFront
 
 
 @pytest.fixture
@@ -40,9 +39,3 @@ def connect(ending):
         return ending.enter_context(fk.connect(source, **settings))
 
     return connected
-
-
-@pytest.fixture
-def front(monkeypatch):
-    """A front end that records what widgets send."""
-    return RecordedFront.instead(monkeypatch)

@@ -1,7 +1,8 @@
-"""Panels over real agents and a recorded front end: what is sent, when, by whom, and what is left."""
+"""Panels over real agents and a recorded front end: what is sent, when, and what is left."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -90,7 +91,7 @@ def rows_of(messages):
 
 
 def test_accounts_appear_without_being_asked_for(fleet, front, panel, clock):
-    """Coming into sight reads what nobody has read yet, once each, and shows it with the next tick."""
+    """Coming into sight reads what nobody has read yet, once, and shows it with the next tick."""
     part = panel.parts["accounts"]
     see(fleet, front, panel)
     until(
@@ -140,7 +141,7 @@ def test_a_panel_reads_what_a_cell_fetched_and_never_fetches_twice(fleet, front,
 
 
 def test_a_hidden_panel_costs_nothing(fleet, front, panel, clock):
-    """Out of sight there is no timer, no subscription and no message; back in sight all is there."""
+    """Out of sight: no timer, no subscription, no message. Back in sight all is there."""
     hub, part = panel.hub, panel.parts["accounts"]
     see(fleet, front, panel)
     until(lambda: fleet.cache.stats().accounts_cached == 3)
@@ -181,7 +182,7 @@ def test_failed_accounts_stay_with_the_reason(fleet, front, panel, clock):
     tick(fleet, clock)
     text = str(panel)
     assert "2 of 3 live" in text
-    (line,) = (line for line in text.splitlines() if line.startswith("7100001"))
+    (line,) = (line for line in text.splitlines() if line.startswith("7100001 "))
     assert "offline" in line
     assert "stale" in line
 
@@ -291,11 +292,12 @@ def test_the_bar_arms_halts_and_resumes(fleet, front, panel, clock):
     """Halt is one click; resuming takes two, and not a late one."""
     see(fleet, front, panel)
     bar = panel.bar
-    press = lambda name: (
-        front.click(bar.controls[name]),
-        settled(fleet),
-        until(lambda: settled(fleet) or not panel.hub._chores),
-    )  # noqa: E731
+
+    def press(name):
+        front.click(bar.controls[name])
+        settled(fleet)
+        until(lambda: settled(fleet) or not panel.hub._chores)
+
     assert "READ ONLY" in str(panel)
     front.set(bar.controls["max_volume"], value=0.25)
     press("arm")
@@ -353,3 +355,41 @@ def test_a_broken_presenter_does_not_stop_the_others(fleet, front, panel, monkey
     assert heard
     assert isinstance(presenters[0], Presenter)
     other.close()
+
+
+def test_a_presenter_that_fails_to_say_what_it_shows_is_seen_to(
+    fleet, front, panel, monkeypatch, clock
+):
+    """The panel keeps what it showed, says what happened, and ticks on."""
+    fleet.accounts()
+    see(fleet, front, panel)
+    part = panel.parts["accounts"]
+    tick(fleet, clock)
+
+    def broken(now: float) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(part.presenter, "contents", broken)
+    panel.selected = [7100001]
+    tick(fleet, clock)
+    assert "ZeroDivisionError" in front.custom(part.sheet)[-1]["blocks"]["problem"]
+    monkeypatch.undo()
+    panel.selected = [7100002]
+    tick(fleet, clock)
+    assert front.custom(part.sheet)[-1]["blocks"]["problem"] is None
+
+
+def test_a_store_that_is_locked_does_not_stop_the_drawing(fleet, front, panel, clock, monkeypatch):
+    """What looks at other kernels' orders waits beside the ticks."""
+    see(fleet, front, panel)
+    until(lambda: fleet.cache.stats().accounts_cached == 3)
+    waiting = asyncio.Event()
+    monkeypatch.setattr(panel.hub, "look_at_orders", waiting.wait)
+    for _ in range(6):
+        tick(fleet, clock)
+    fleet.agents_served[0].account["balance"] = 66_666.5
+    fleet.refresh(7100001)
+    tick(fleet, clock)
+    tick(fleet, clock)
+    rows, _ = rows_of(front.custom(panel.parts["accounts"].sheet))
+    assert 66_666.5 in rows[7100001]

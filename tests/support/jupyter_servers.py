@@ -198,6 +198,13 @@ class NotebookPage:
             cell,
         ))  # fmt: skip
 
+    def restart(self) -> None:
+        """Restart the kernel, as the menu does, without its question."""
+        self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        self.wait_ready()
+
     def cells(self) -> int:
         """How many cells there are."""
         return int(

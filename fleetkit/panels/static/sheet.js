@@ -8,7 +8,6 @@ const ROW = 24; // px, of every row, so that a scroll position is a row number
 const OVERSCAN = 6; // rows above and below the view
 const LONGEST = 240; // characters of one value
 const QUIET_MS = 250; // rows do not change places so soon after the user scrolled or pressed
-const HEARTBEAT_MS = 60_000;
 const RESYNC_MS = 5_000;
 const PADDING = 15; // px, left and right of a cell's text
 const CHAR = 7.5; // px, roughly
@@ -316,6 +315,7 @@ class TableView {
     const { spec } = this;
     this.element = make("div", "fks-table", parent);
     const tools = make("div", "fks-tools", this.element);
+    make("span", "fks-label", tools).textContent = spec.label;
     if (spec.filterable ?? true) {
       this.input = make("input", "fks-filter", tools);
       this.input.type = "search";
@@ -432,6 +432,7 @@ class TableView {
     this.body.style.height = `${slots.length * ROW}px`;
     this.grid.setAttribute("aria-rowcount", String(slots.length + 1));
     this.empty.hidden = slots.length > 0;
+    this.element.classList.toggle("fks-bare", all === 0);
     this.empty.textContent = all && filter ? "No row passes the filter." : this.spec.empty ?? "";
   }
 
@@ -960,10 +961,8 @@ class SheetView {
     this.isVisible = visible;
     this.tell();
     clearInterval(this.ticking);
-    clearInterval(this.beating);
     if (!visible) return;
     this.ticking = setInterval(() => this.tick(), 1000);
-    this.beating = setInterval(() => this.tell(), HEARTBEAT_MS);
     this.later();
   }
 
@@ -1002,7 +1001,6 @@ class SheetView {
     this.leave.abort();
     this.observer.disconnect();
     clearInterval(this.ticking);
-    clearInterval(this.beating);
     clearTimeout(this.patience);
     if (this.frame) cancelAnimationFrame(this.frame);
     this.store.views.delete(this);
