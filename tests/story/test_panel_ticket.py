@@ -1,291 +1,450 @@
-"""Ticket and positions on a simulated fleet: what was pressed, and what was executed."""
+"""The trade ticket on simulated agents: from a click to an order, once or not at all.
+
+What an agent's terminal really executed is the truth here, whatever a panel shows.
+"""
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 import fleetkit as fk
-from fleetkit.panels.confirm_model import DELIBERATE_S, EXPIRED, TOO_SOON, Stage
-from fleetkit.panels.positions_panel import Positions
-from fleetkit.panels.ticket_panel import Ticket
-from tests.support.driven import Driven
+from fleetkit.clock import SystemClock
+from fleetkit.fleet import behind
+from fleetkit.panels.confirm_model import BUSY, DELIBERATE_S, EXPIRED, TOO_SOON, Stage
+from fleetkit.panels.confirming import Confirming
+from fleetkit.panels.hub import Hub
+from fleetkit.sim import Faults, Latency, SimProcess
+from tests.support.recorded_comms import RecordedFront
 
-pytestmark = pytest.mark.timeout(120)
-FIRST, SECOND = 7100001, 7100002
+HELD, OTHER, FLAT = 7_100_001, 7_100_002, 7_100_003  # of seed 7; the last has no position
+PATIENCE_S = 15.0
+GRACE_S = 0.5
+SLOW = Latency.fixed(700.0)
+
+
+class Desk:
+    """A fleet's panels of one kind, with somebody who looks at them and presses their buttons."""
+
+    def __init__(self, fleet: fk.Fleet, front: RecordedFront, kind: str) -> None:
+        self.fleet, self.front, self.kind = fleet, front, kind
+        self.panels: list[fk.panels.StandingPanel] = []
+        self.show()
+
+    def show(self) -> fk.panels.StandingPanel:
+        """One more panel of the kind, in sight."""
+        panel = getattr(fk.panels, self.kind)(self.fleet)
+        self.panels.append(panel)
+        for part in (panel.bar, *panel.parts.values()):
+            self.front.send(part.sheet, {"kind": "hello", "view": "v"})
+            self.front.send(part.sheet, {"kind": "visible", "view": "v", "visible": True})
+        return panel
+
+    @property
+    def presenter(self) -> Confirming:
+        return self.panels[0].parts[self.kind].presenter
+
+    @property
+    def hub(self) -> Hub:
+        return self.panels[0].hub
+
+    def text(self) -> str:
+        return str(self.panels[-1])
+
+    def control(self, name: str, panel: int = 0) -> Any:
+        return self.panels[panel].parts[self.kind].controls[name]
+
+    def on_loop(self, work: Callable[[], Any]) -> Any:
+        """Do something on the thread that owns the panels."""
+
+        async def do() -> Any:
+            return work()
+
+        return behind(self.fleet).loop.blocking(do)
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        """Until something is so, asked on the loop thread, within a bound."""
+        clock = SystemClock()
+        end = clock.elapsed() + PATIENCE_S
+        while not self.on_loop(condition):
+            assert clock.elapsed() < end, self.text()
+
+    def fill(self, panel: int = 0, **fields: str) -> None:
+        for name, text in fields.items():
+            control = self.control(name, panel)
+            if hasattr(control, "options"):
+                self.front.set(control, index=list(control.options).index(text))
+            else:
+                self.front.set(control, value=text)
+
+    def press(self, *names: str, panel: int = 0) -> None:
+        """Press buttons, as quickly as they come."""
+        for name in names:
+            self.front.click(self.control(name, panel))
+
+    def reviewed(self, button: str = "review") -> None:
+        """Press a button and look at what it would do, for as long as that needs."""
+        self.press(button)
+        self.wait(lambda: self.presenter.state.stage is Stage.PREVIEW)
+        shown_at = self.presenter.state.shown_at
+        self.wait(lambda: self.hub.clock.elapsed() > shown_at + DELIBERATE_S)
+
+    def confirmed(self) -> None:
+        """Press "Send" and wait for the receipts."""
+        self.press("send")
+        self.wait(lambda: self.presenter.state.stage is Stage.TOLD)
+
+    def choose(self, *accounts: int) -> None:
+        self.panels[0].selected = accounts
+
+    def shown(self, block: str) -> list[dict[str, Any]]:
+        """The rows of a table of the panel, by column."""
+        (table,) = (each for each in self.presenter.blocks if each.id == block)
+        names = [column.name for column in table.columns]
+        contents = self.on_loop(lambda: self.presenter.contents(self.hub.clock.elapsed()))
+        return [dict(zip(names, row, strict=True)) for row in contents[block].rows.values()]
+
+    def close(self) -> None:
+        for panel in self.panels:
+            panel.close()
 
 
 @pytest.fixture
-def fleet():
-    """Three simulated accounts."""
-    with fk.demo(accounts=3, seed=7, progress=False) as fleet:
-        yield fleet
+def served() -> Iterator[SimProcess]:
+    with SimProcess.start(accounts=3, seed=7, keep_alive_s=60) as process:
+        yield process
 
 
 @pytest.fixture
-def ticket(fleet):
-    """The ticket, two accounts chosen, filled in."""
-    driven = Driven(fleet, Ticket)
-    driven.select(FIRST, SECOND)
-    driven.set(symbol="EURUSD", side="buy", volume="0.1", sl="60", sl_unit="pips")
-    return driven
+def connect(served: SimProcess, tmp_path, nothing_left_behind):
+    """``connect()`` → a fleet on one store, whatever the number of kernels before it."""
+    made: list[fk.Fleet] = []
+
+    def connected(**trading: float) -> fk.Fleet:
+        agents = [dict(agent, time_zone="UTC", stops_unit="price") for agent in served.agents]
+        settings = fk.TradingSettings(grace_s=GRACE_S, **trading)
+        fleet = fk.connect(agents, home=tmp_path, progress=False, trading=settings)
+        made.append(fleet)
+        return fleet
+
+    yield connected
+    served.faults.clear()
+    for fleet in made:
+        fleet.close()
 
 
-def reviewed(driven):
-    """Review, and wait until a person could have read it."""
-    driven.act("review")
-    driven.until(lambda: driven.presenter.state.stage is not Stage.PLANNING)
-    shown = driven.presenter.state.shown_at
-    driven.until(lambda: driven.hub.clock.elapsed() > shown + DELIBERATE_S + 0.05)
+@pytest.fixture
+def front(monkeypatch):
+    return RecordedFront.instead(monkeypatch)
 
 
-def told(driven):
-    driven.until(lambda: driven.presenter.state.stage is Stage.TOLD)
-    return driven.table("receipts")
+@pytest.fixture
+def desk(connect, front):
+    """A ticket that is filled in for two accounts, on a fleet that may not trade yet."""
+    desk = Desk(connect(), front, "ticket")
+    filled_in(desk)
+    yield desk
+    desk.close()
 
 
-def executed(fleet, *accounts):
-    return [len(fleet.demo.executed(account)) for account in accounts]
+@pytest.fixture
+def armed(desk):
+    """The same, and armed."""
+    with desk.fleet.armed(minutes=5, max_volume=5, max_orders=50):
+        yield desk
 
 
-def test_reviewed_confirmed_and_told(ticket, fleet):
-    """One order on each chosen account, with a receipt that says so; the preview is gone."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=4):
-        reviewed(ticket)
-        preview = ticket.table("preview")
-        assert [row["account"] for row in preview] == [FIRST, SECOND]
-        assert {row["verdict"] for row in preview} <= {"ok", "warning"}
-        assert preview[0]["sl_pips"] == 60.0
-        assert ticket.controls()["send"] == {"disabled": False, "description": "Send 2 orders"}
-        ticket.act("send")
-        receipts = told(ticket)
+def filled_in(desk: Desk, *accounts: int) -> None:
+    desk.choose(*(accounts or (HELD, OTHER)))
+    desk.fill(symbol="EURUSD", volume="0.2", side="buy")
+
+
+def executed(served: SimProcess) -> int:
+    """How many orders all terminals executed."""
+    return sum(len(served.persons.executed(agent["account"])) for agent in served.agents)
+
+
+def test_reviewed_confirmed_and_told(armed, served):
+    """One order for each account, as it was shown, and a receipt of each."""
+    armed.fill(sl="20", tp="40")
+    armed.reviewed()
+    preview = armed.shown("preview")
+    assert [(row["account"], row["order"]) for row in preview] == [(HELD, "buy"), (OTHER, "buy")]
+    assert executed(served) == 0
+    assert armed.control("send").description == "Send 2 orders"
+    armed.confirmed()
+    for account, row in zip((HELD, OTHER), preview, strict=True):
+        (order,) = served.persons.executed(account)
+        assert (order.kind, order.symbol, order.volume) == ("open", "EURUSD", 0.2)
+        held = armed.fleet.positions(account, refresh=True).loc[order.ticket]
+        assert held["sl"] == pytest.approx(row["sl"], abs=1e-5)
+        assert held["tp"] == pytest.approx(row["tp"], abs=1e-5)
+    receipts = armed.shown("receipts")
+    assert {row["account"] for row in receipts} == {HELD, OTHER}
     assert {row["outcome"] for row in receipts} == {"filled"}
-    assert all(row["stops_ok"] for row in receipts)
-    assert executed(fleet, FIRST, SECOND) == [1, 1]
-    assert ticket.table("preview") == []
-    assert sorted(fleet.orders()["account"]) == [FIRST, SECOND]
 
 
-def test_a_storm_of_clicks_is_one_order(ticket, fleet):
-    """Fifty confirmations in one turn, and fifty more while they are sent."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        reviewed(ticket)
-        ticket.act_at_once(*["send"] * 50)
-        ticket.act_at_once(*["send"] * 50)
-        told(ticket)
-        ticket.act_at_once(*["send"] * 50)
-    assert executed(fleet, FIRST, SECOND) == [1, 1]
+def test_a_storm_of_confirmations_in_two_panels_is_one_order(armed, served):
+    """Double clicks, a key held down and a second tab: once for each account."""
+    armed.show()
+    armed.reviewed()
+    for turn in range(50):
+        armed.press("send", panel=turn % 2)
+    armed.wait(lambda: armed.presenter.state.stage is Stage.TOLD)
+    for _ in range(50):
+        armed.press("send")
+    armed.on_loop(lambda: None)
+    assert executed(served) == 2
+    assert len(armed.fleet.orders()) == 2
 
 
-def test_a_double_click_on_review_sends_nothing(ticket, fleet):
-    """Review and confirmation in one instant; the preview stays, with a sentence."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        ticket.act_at_once("review", "send", "review", "send")
-        ticket.until(lambda: ticket.presenter.state.stage is Stage.PREVIEW)
-        ticket.act("send")
-        assert ticket.presenter.state.said == TOO_SOON
-    assert executed(fleet, FIRST, SECOND) == [0, 0]
+def test_review_and_confirm_in_one_instant_is_no_order(armed, served):
+    """What nobody can have read is not confirmed, before it is there and right after it."""
+    armed.press("review", "send", "send")
+    armed.wait(lambda: armed.presenter.state.stage is Stage.PREVIEW)
+    armed.on_loop(lambda: armed.hub.do(armed.presenter, lambda: armed.presenter.act("send", None)))
+    assert armed.presenter.state.said == TOO_SOON
+    assert armed.presenter.state.stage is Stage.PREVIEW
+    assert len(armed.fleet.orders()) == executed(served) == 0
 
 
-def test_what_expired_is_not_sent(ticket, fleet):
-    """A click that waited until the preview was old is void."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        reviewed(ticket)
-        until = ticket.presenter.state.until
-        ticket.until(lambda: ticket.hub.clock.elapsed() > until)
-        ticket.act("send")
-        assert EXPIRED in ticket.line("stage")
-    assert executed(fleet, FIRST, SECOND) == [0, 0]
+def test_a_confirmation_that_comes_too_late_is_void(connect, front, served):
+    """It says so; the plan had become too old, and nothing is sent until it is reviewed again."""
+    desk = Desk(connect(plan_fresh_s=0.2), front, "ticket")
+    filled_in(desk)
+    with desk.fleet.armed(minutes=5, max_volume=5, max_orders=50):
+        desk.press("review")
+        desk.wait(lambda: desk.presenter.state.said == EXPIRED)
+        desk.press("send")
+        desk.on_loop(lambda: None)
+        assert EXPIRED in desk.text()
+        assert len(desk.fleet.orders()) == executed(served) == 0
+    desk.close()
 
 
-def test_what_was_edited_must_be_reviewed_again(ticket, fleet):
-    """A field or the chosen accounts: the preview is void."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        reviewed(ticket)
-        ticket.set(volume="0.2")
-        ticket.act("send")
-        assert ticket.presenter.state.stage is Stage.IDLE
-        reviewed(ticket)
-        ticket.select(FIRST)
-        ticket.act("send")
-    assert executed(fleet, FIRST, SECOND) == [0, 0]
+@pytest.mark.parametrize("how", ["field", "unit", "side", "accounts", "dismiss"])
+def test_what_was_changed_is_not_what_was_shown(armed, served, how):
+    """Any change voids the preview, and "Send" with it."""
+    armed.reviewed()
+    change = {
+        "field": lambda: armed.fill(volume="0.3"),
+        "unit": lambda: armed.fill(sl_unit="price"),
+        "side": lambda: armed.fill(side="sell"),
+        "accounts": lambda: armed.choose(HELD),
+        "dismiss": lambda: armed.press("dismiss"),
+    }
+    change[how]()
+    armed.press("send")
+    armed.wait(lambda: armed.presenter.state.stage is Stage.IDLE)
+    armed.wait(lambda: armed.control("send").disabled)
+    assert armed.shown("preview") == []
+    assert len(armed.fleet.orders()) == executed(served) == 0
 
 
-def test_a_second_panel_shows_the_same_ticket(fleet, front):
-    """Two tabs are two views of one state: what one reviewed, the other may confirm, once."""
-    first, second = fk.panels.ticket(fleet), fk.panels.ticket(fleet)
-    parts = [first.parts["ticket"], second.parts["ticket"]]
-    assert parts[0].presenter is parts[1].presenter
-    front.set(parts[0].controls["symbol"], value="EURUSD")
-    driven = Driven(fleet, type("Other", (Ticket,), {}))
-    driven.until(lambda: parts[1].controls["symbol"].value == "EURUSD")
-    third = fk.panels.ticket(fleet)
-    driven.until(lambda: third.parts["ticket"].controls["symbol"].value == "EURUSD")
-    for panel in (first, second, third):
-        panel.close()
+def test_a_selection_made_while_no_ticket_is_open_voids_its_preview(armed, served):
+    """The ticket lives on without a panel; what it showed does not outlive the choice."""
+    armed.reviewed()
+    presenter = armed.presenter
+    armed.panels[0].close()
+    accounts = fk.panels.accounts(armed.fleet)
+    accounts.selected = [FLAT]
+    assert presenter.state.stage is Stage.IDLE
+    accounts.close()
 
 
-def test_a_read_only_fleet_shows_why_and_sends_nothing(ticket, fleet):
-    """Every row says what to do; there is nothing to confirm."""
-    reviewed(ticket)
-    assert {row["verdict"] for row in ticket.table("preview")} == {"refused"}
-    assert "armed" in ticket.table("preview")[0]["why"]
-    assert ticket.controls()["send"]["disabled"]
-    assert "read only" in ticket.line("accounts")
-    ticket.act("send")
-    assert ticket.presenter.state.stage is not Stage.SENDING
-    assert executed(fleet, FIRST, SECOND) == [0, 0]
+def test_a_fleet_that_is_not_armed_sends_nothing(desk, served):
+    """Read only looks like it: every order is refused with a sentence, and "Send" is off."""
+    assert "read only: arm in the bar above" in desk.text()
+    desk.reviewed()
+    assert {row["verdict"] for row in desk.shown("preview")} == {"refused"}
+    assert "not armed" in desk.shown("preview")[0]["why"]
+    desk.press("send")
+    desk.wait(lambda: desk.presenter.state.said is not None)
+    assert desk.control("send").disabled
+    assert len(desk.fleet.orders()) == executed(served) == 0
 
 
-def test_refused_orders_are_left_out_and_the_others_go(ticket, fleet):
-    """An arming for one account alone: one is sent, and the button said so."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9, accounts=FIRST):
-        reviewed(ticket)
-        assert ticket.controls()["send"]["description"] == "Send 1 of 2 orders"
-        ticket.act("send")
-        told(ticket)
-    assert executed(fleet, FIRST, SECOND) == [1, 0]
+def test_a_halt_after_the_review_still_holds(armed, served):
+    """The order is looked at once more before it is sent."""
+    armed.reviewed()
+    armed.fleet.halt("news")
+    armed.confirmed()
+    assert {row["outcome"] for row in armed.shown("receipts")} == {"not_sent"}
+    assert executed(served) == 0
+    armed.wait(lambda: armed.hub.standing.halt is not None)
+    assert "halted: resume in the bar above" in armed.text()
+    armed.reviewed()
+    assert {row["verdict"] for row in armed.shown("preview")} == {"refused"}
+
+
+def test_what_would_be_refused_is_left_out(desk, served):
+    """The button says how many of how many; only those go out."""
+    with desk.fleet.armed(minutes=5, max_volume=5, max_orders=50, accounts=[OTHER]):
+        desk.reviewed()
+        verdicts = {row["account"]: row["verdict"] for row in desk.shown("preview")}
+        assert verdicts[HELD] == "refused"
+        assert verdicts[OTHER] != "refused"
+        desk.wait(lambda: desk.control("send").description == "Send 1 of 2 orders")
+        desk.confirmed()
+    assert served.persons.executed(HELD) == []
+    assert len(served.persons.executed(OTHER)) == 1
+    assert [row["account"] for row in desk.shown("receipts")] == [OTHER]
+
+
+def test_nothing_begins_while_orders_are_sent(armed, served):
+    """A second review waits for the receipts of the first."""
+    served.faults.set(None, Faults(latency=SLOW, routes=("open",)))
+    armed.reviewed()
+    armed.press("send", "review", "send")
+    armed.wait(lambda: armed.presenter.state.said == BUSY)
+    armed.wait(lambda: armed.presenter.state.stage is Stage.TOLD)
+    assert executed(served) == len(armed.fleet.orders()) == 2
+
+
+def test_an_unknown_order_locks_its_symbol_until_it_is_reconciled(armed, served):
+    """It says which order, offers to reconcile, and its receipt becomes what was found out."""
+    filled_in(armed, HELD)
+    served.faults[HELD] = Faults(lost_answer=True)
+    armed.reviewed()
+    armed.confirmed()
+    (receipt,) = armed.shown("receipts")
+    assert receipt["outcome"] == "unknown"
+    served.faults[HELD] = Faults(hang=True, routes=("positions",))  # no proof can be had yet
+    lock = f"EURUSD on {HELD} is locked: order {receipt['order_id']} is unknown"
+    armed.wait(lambda: armed.hub.journal)
+    assert lock in armed.text()
+    armed.wait(lambda: not armed.control("reconcile").disabled)
+    served.faults.clear()
+    armed.press("reconcile")
+    armed.wait(lambda: not any(line.is_open for line in armed.hub.journal))
+    (found,) = armed.shown("receipts")
+    (order,) = served.persons.executed(HELD)
+    assert (found["outcome"], found["ticket"]) == ("filled", order.ticket)
+    assert found["order_id"] == receipt["order_id"]
+    assert lock not in armed.text()
+    armed.wait(lambda: armed.control("reconcile").disabled)
+
+
+def test_a_locked_symbol_is_refused_and_the_other_accounts_are_not(armed, served):
+    """A second order beside an unknown one might be the same one twice."""
+    served.faults[FLAT] = Faults(retcode=10012)  # of a flat account, proves nothing
+    filled_in(armed, FLAT)
+    armed.reviewed()
+    armed.confirmed()
+    served.faults.clear()
+    filled_in(armed, FLAT, OTHER)
+    armed.reviewed()
+    verdicts = {row["account"]: row["verdict"] for row in armed.shown("preview")}
+    assert verdicts[FLAT] == "refused"
+    armed.confirmed()
+    assert served.persons.executed(FLAT) == []
+    assert len(served.persons.executed(OTHER)) == 1
+
+
+def test_a_closed_panel_loses_no_receipt(armed, served):
+    """The order goes on, and the panel of the cell that is run again shows what became of it."""
+    served.faults.set(None, Faults(latency=SLOW, routes=("open",)))
+    armed.reviewed()
+    armed.press("send")
+    armed.wait(lambda: armed.presenter.state.stage is Stage.SENDING)
+    armed.panels[0].close()
+    again = armed.show()
+    armed.panels.pop(0)
+    armed.wait(lambda: armed.presenter.state.stage is Stage.TOLD)
+    assert {row["outcome"] for row in armed.shown("receipts")} == {"filled"}
+    assert "filled" in str(again)
+    assert executed(served) == 2
+
+
+def test_a_new_kernel_knows_what_the_old_one_left_unknown(connect, front, served):
+    """Nothing is sent again, and the lock is there before anybody presses anything."""
+    desk = Desk(connect(), front, "ticket")
+    filled_in(desk, FLAT)
+    served.faults[FLAT] = Faults(retcode=10012)
+    with desk.fleet.armed(minutes=5, max_volume=5, max_orders=50):
+        desk.reviewed()
+        desk.confirmed()
+    (order_id,) = desk.fleet.orders().index
+    desk.close()
+    desk.fleet.close()
+    later = Desk(connect(), front, "ticket")
+    filled_in(later, FLAT)
+    later.wait(lambda: later.hub.journal)
+    assert f"locked: order {order_id} is unknown" in later.text()
+    assert len(later.fleet.orders()) == 1
+    later.close()
+
+
+def test_a_panel_that_is_shown_again_shows_the_same_ticket(armed, served):
+    """Fields, preview and state are the fleet's, not a panel's."""
+    armed.reviewed()
+    armed.show()
+    armed.wait(lambda: armed.control("volume", panel=1).value == "0.2")
+    assert armed.control("symbol", panel=1).value == "EURUSD"
+    assert len(armed.shown("preview")) == 2
+    armed.press("send", panel=1)
+    armed.wait(lambda: armed.presenter.state.stage is Stage.TOLD)
+    assert executed(served) == 2
+
+
+def test_two_panels_agree_on_what_was_typed_last(desk):
+    """However quickly it was typed, and without setting each other back for ever."""
+    desk.show()
+    loop, typed = behind(desk.fleet).loop, threading.Event()
+    loop.post(typed.wait, PATIENCE_S)  # so that every key waits behind the one before
+    for text in ("0", "0.", "0.1", "0.12"):
+        desk.fill(volume=text)
+    typed.set()
+    for _ in range(20):
+        desk.on_loop(lambda: None)
+    before = len(desk.front.messages)
+    assert [desk.control("volume", panel).value for panel in (0, 1)] == ["0.12", "0.12"]
+    assert desk.presenter.fields()["volume"] == "0.12"
+    for _ in range(20):
+        desk.on_loop(lambda: None)
+    set_again = [data for _, _, data, _ in desk.front.messages[before:] if "volume" in str(data)]
+    assert set_again == []
 
 
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"volume": ""}, "Write a volume first."),
         ({"symbol": ""}, "Write a symbol first."),
-        ({"volume": "much"}, "`volume` is a number above 0"),
-        ({"sl": "-5"}, "sl_pips"),
-        ({"comment": "x" * 40}, "26 characters"),
+        ({"volume": ""}, "Write a volume first."),
+        ({"volume": "0,2"}, "`volume` is a number above 0"),
+        ({"volume": "-1"}, "`volume` is a number above 0"),
+        ({"volume": "nan"}, "`volume` is a number above 0"),
+        ({"sl": "twenty"}, "`sl_pips` is a number above 0"),
+        ({"comment": "x" * 40}, "up to 26 characters"),
     ],
 )
-def test_mistakes_meet_a_sentence(ticket, fields, sentence):
-    """And nothing is asked of any agent."""
-    ticket.set(**fields)
-    ticket.act("review")
-    assert sentence in ticket.contents()["problem"]
-    assert ticket.presenter.state.stage is Stage.IDLE
+def test_a_mistake_meets_a_sentence(desk, fields, sentence):
+    """And nothing is planned."""
+    desk.fill(**fields)
+    desk.press("review")
+    desk.wait(lambda: desk.presenter.problem is not None)
+    assert sentence in desk.text()
+    assert desk.presenter.state.stage is Stage.IDLE
 
 
-def test_without_accounts_there_is_no_ticket(ticket):
-    """The sentence says where to choose some."""
-    ticket.select()
-    ticket.act("review")
-    assert "Choose accounts first" in ticket.contents()["problem"]
+def test_without_accounts_it_says_where_to_choose_them(desk):
+    """None chosen is not all of them."""
+    desk.choose()
+    desk.press("review")
+    desk.wait(lambda: desk.presenter.problem is not None)
+    assert "Choose accounts first" in desk.text()
+    assert "no account chosen" in desk.text()
 
 
-def test_a_quote_is_shown_with_its_age(ticket):
-    """Of the first account that is chosen; a symbol nobody knows is a sentence."""
-    ticket.until(lambda: ticket.presenter.contents(0.0)["quote"] != ())
-    assert "bid 1." in ticket.line("quote")
-    ticket.set(symbol="NOSUCH")
-    ticket.until(lambda: "bid" not in str(ticket.presenter.contents(0.0)["quote"])
-                 and ticket.presenter.contents(0.0)["quote"] != ())  # fmt: skip
-    assert "NOSUCH" in ticket.line("quote")
-
-
-def test_a_lost_answer_locks_the_ticket_until_it_is_reconciled(ticket, fleet):
-    """Unknown is shown and locks; the evidence comes, and the receipt becomes filled by itself."""
-    fleet.demo.faults[FIRST] = fk.sim.Faults(lost_answer=True, routes=("open",))
-    ticket.select(FIRST)
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        reviewed(ticket)
-        ticket.act("send")
-        (receipt,) = told(ticket)
-        fleet.demo.faults[FIRST] = fk.sim.Faults(
-            routes=("positions", "trade_history"), status_code=500
-        )  # or it would be found out about within a second
-        assert receipt["outcome"] == "unknown"
-        assert "EURUSD on 7100001 is locked" in ticket.line("locks")
-        assert ticket.controls()["reconcile"] == {"disabled": False}
-        reviewed(ticket)
-        (row,) = ticket.table("preview")
-        assert row["verdict"] == "refused"
-        assert executed(fleet, FIRST) == [1]
-        ticket.act("dismiss")
-        assert len(ticket.table("receipts")) == 1  # what is unknown stays in sight
-        fleet.demo.faults.clear()
-        ticket.act("reconcile")
-        ticket.until(lambda: not any(line.outcome == "unknown" for line in ticket.hub.journal))
-    assert ticket.line("locks") == ""
-    assert ticket.table("receipts")[0]["outcome"] == "filled"
-    ticket.act("dismiss")
-    assert ticket.table("receipts") == []
-
-
-# Positions
-
-
-@pytest.fixture
-def positions(fleet):
-    """Positions of the three accounts, two of them opened just now."""
-    with fleet.armed(minutes=5, max_volume=1, max_orders=9):
-        opened = [fleet.open_position(account, "EURUSD", "buy", 0.1) for account in (FIRST, SECOND)]
-    driven = Driven(fleet, Positions)
-    driven.until(lambda: len(driven.presenter.contents(0.0)["positions"].rows) >= 2)
-    driven.opened = {receipt.account: receipt.ticket for receipt in opened}
-    return driven
-
-
-def test_what_is_chosen_is_closed_while_halted(positions, fleet):
-    """Closing needs no arming, and no halt keeps it back; the others stay open."""
-    fleet.halt("for the test")
-    ticket = positions.opened[FIRST]
-    positions.choose("positions", f"{FIRST}:{ticket}")
-    reviewed(positions)
-    (row,) = positions.table("preview")
-    assert (row["account"], row["ticket"], row["verdict"]) == (FIRST, ticket, "ok")
-    positions.act_at_once("send", "send")
-    (receipt,) = told(positions)
-    assert receipt["outcome"] == "filled"
-    open_now = fleet.positions(refresh=True)
-    assert ticket not in open_now.index
-    assert positions.opened[SECOND] in open_now.index
-
-
-def test_everything_of_the_chosen_accounts_is_closed(positions, fleet):
-    """Read anew, shown, confirmed."""
-    positions.select(SECOND)
-    positions.act("close_all")
-    positions.until(lambda: positions.presenter.state.stage is Stage.PREVIEW)
-    assert {row["account"] for row in positions.table("preview")} == {SECOND}
-    shown = positions.presenter.state.shown_at
-    positions.until(lambda: positions.hub.clock.elapsed() > shown + DELIBERATE_S + 0.05)
-    positions.act("send")
-    assert {row["outcome"] for row in told(positions)} == {"filled"}
-    left = fleet.positions(refresh=True)
-    assert SECOND not in set(left["account"])
-    assert positions.opened[FIRST] in left.index
-
-
-def test_accounts_that_cannot_be_read_are_said(positions, fleet):
-    """Closing all says whose positions are not in the preview."""
-    fleet.demo.faults[SECOND] = fk.sim.Faults(routes=("positions",), status_code=500)
-    positions.act("close_all")
-    positions.until(lambda: positions.presenter.state.stage is Stage.PREVIEW)
-    assert str(SECOND) in positions.contents()["problem"]
-    assert "1 could not be read" in positions.line("totals")
-
-
-def test_stops_are_changed(positions, fleet):
-    """Set, keep and remove; a price that is missing is a sentence."""
-    ticket = positions.opened[FIRST]
-    positions.choose("positions", f"{FIRST}:{ticket}")
-    positions.act("modify")
-    assert "Both stops are kept" in positions.contents()["problem"]
-    positions.set(sl_how="set")
-    positions.act("modify")
-    assert "Write the price of the SL" in positions.contents()["problem"]
-    level = round(float(fleet.positions().loc[ticket, "open_price"]) - 0.01, 5)
-    positions.set(sl=str(level))
-    positions.act("modify")
-    positions.until(lambda: positions.presenter.state.stage is Stage.PREVIEW)
-    shown = positions.presenter.state.shown_at
-    positions.until(lambda: positions.hub.clock.elapsed() > shown + DELIBERATE_S + 0.05)
-    positions.act("send")
-    (receipt,) = told(positions)
-    assert (receipt["outcome"], receipt["stops_ok"]) == ("filled", True)
-    assert fleet.positions(refresh=True).loc[ticket, "sl"] == pytest.approx(level)
-
-
-def test_two_accounts_may_have_the_same_ticket(positions):
-    """Rows are known by account and ticket."""
-    keys = list(positions.contents()["positions"].rows)
-    assert all(key.count(":") == 1 for key in keys)
+def test_the_quote_is_of_the_first_account_and_never_an_old_ones(desk):
+    """Another symbol shows no price until it has one of its own; a wrong one says why."""
+    desk.wait(lambda: "bid" in str(desk.presenter.contents(0.0)["quote"]))
+    assert f"on {HELD}" in desk.text()
+    desk.fill(symbol="NOSUCH")
+    desk.on_loop(lambda: None)
+    assert "bid" not in desk.text()
+    desk.wait(lambda: "NOSUCH" in str(desk.presenter.contents(0.0)["quote"]))
+    assert "bid" not in desk.text()
