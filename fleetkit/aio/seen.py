@@ -107,28 +107,28 @@ async def journal_lines(
     return sorted(lines, key=lambda line: line.created_at)
 
 
-def trades_seen(
-    fleet: FleetState, agents: Iterable[str], since: datetime
-) -> tuple[list[TradesPart], float | None]:
-    """The trades at hand that were closed since a moment, of some agents, and how old that is.
+class SeenTrades(msgspec.Struct, frozen=True):
+    """One account's trades as they were read last: whole from `since` on, at the Clock's `born`."""
 
-    Agents whose trades were never read have no part. The second is the Clock's moment of the
-    oldest reading among them.
-    """
-    now, parts, born = fleet.clock.elapsed(), [], None
+    part: TradesPart
+    since: datetime
+    born: float
+
+
+def trades_seen(fleet: FleetState, agents: Iterable[str]) -> list[SeenTrades]:
+    """The trades at hand of some agents; one whose trades were never read is not among them."""
+    now, found = fleet.clock.elapsed(), []
+    cache = fleet.caches.trades
     for agent in agents:
-        account, entry = fleet.gateways[agent].account, fleet.caches.trades.last_good(agent)
+        account, entry = fleet.gateways[agent].account, cache.last_good(agent)
         if account is None or entry is None:
             continue
-        born = entry.stamp if born is None else min(born, entry.stamp)
-        is_fresh = fleet.caches.trades.is_fresh(agent)
-        parts.append(
-            TradesPart(
-                account=account,
-                block=entry.value.block.since(since),
-                as_of=entry.as_of,
-                age_s=max(now - entry.stamp, 0.0),
-                source=Source.CACHE if is_fresh else Source.STALE,
-            )
+        part = TradesPart(
+            account=account,
+            block=entry.value.block,
+            as_of=entry.as_of,
+            age_s=max(now - entry.stamp, 0.0),
+            source=Source.CACHE if cache.is_fresh(agent) else Source.STALE,
         )
-    return parts, born
+        found.append(SeenTrades(part, entry.value.since, entry.stamp))
+    return found

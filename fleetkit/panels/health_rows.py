@@ -1,7 +1,7 @@
 """Tables of the health panel: agents, the journal of orders, and what the doctor found.
 
-Pure. May import `sheet_model`, `model` and `trading`. The trap: an error of an agent is
-hostile text like everything else it says.
+Pure. May import `sheet_model`, `order_rows`, `model` and `trading`. The trap: an agent's row
+changes with each of its calls; whatever is in it is sent for a thousand agents in one message.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from fleetkit.model import AgentInfo, CacheStats, Diagnosis
+from fleetkit.model import AgentInfo, Breaker, CacheStats, Diagnosis
 from fleetkit.panels.order_rows import EVIDENCE, OUTCOMES
 from fleetkit.panels.sheet_model import Column, Rows, Segment, Table
-from fleetkit.trading import OrderLine
+from fleetkit.trading import OrderLine, Outcome
 
 STATUSES: Final = {
     "online": "good",
@@ -24,8 +24,10 @@ STATUSES: Final = {
     "unknown": "off",
 }
 BREAKERS: Final = {"closed": "good", "half_open": "fair", "open": "bad"}
-SPARK: Final = 40  # calls in a sparkline
+CALLS: Final = 60  # the latest, in a sparkline
+POINTS: Final = 20  # of a sparkline: the slowest call of each stretch
 JOURNAL_ROWS: Final = 500
+LEFT_ALONE: Final = "They failed several times in a row; a refresh tries them at once."
 
 AGENTS: Final = Table(
     "agents",
@@ -44,14 +46,13 @@ AGENTS: Final = Table(
         Column("requests", "requests", "count"),
         Column("connections", "handshakes", "count", shown=False),
         Column("clock_skew_s", "skew s", "number", digits=1),
-        Column("last_ok", "last answer (UTC)", "time"),
+        Column("last_ok", "answered", "age"),
         Column("last_error", "last error", tip="last_error", width=260),
         Column("capabilities", "capabilities", shown=False),
         Column("binding", "binding", shown=False),
         Column("url", "url", shown=False),
     ),
     row_tone="status",
-    selectable=False,
     rows_high=9,
     empty="This fleet has no agents.",
     key_kind="text",
@@ -106,14 +107,29 @@ DOCTOR: Final = Table(
 )
 
 
-def agent_values(info: AgentInfo, latencies_s: Sequence[float]) -> tuple[Any, ...]:
-    """One row of the agents' table."""
-    newest = list(latencies_s)[-SPARK:]
-    said = {"latencies": [round(each * 1000, 1) for each in newest]}
+def agent_values(
+    info: AgentInfo, latencies_s: Sequence[float], now: float, now_utc: datetime
+) -> tuple[Any, ...]:
+    """One row of the agents' table at a moment of the Clock, and what the time is then."""
+    said = {"latencies": sparkline(latencies_s), "last_ok": born(info.last_ok, now, now_utc)}
     return tuple(
         said[column.name] if column.name in said else plain(getattr(info, column.name))
         for column in AGENTS.columns
     )
+
+
+def born(moment: datetime | None, now: float, now_utc: datetime) -> float | None:
+    """A moment in the Clock's seconds, so that its age can be counted."""
+    return None if moment is None else now - max((now_utc - moment).total_seconds(), 0.0)
+
+
+def sparkline(latencies_s: Sequence[float]) -> list[int]:
+    """The latest calls in milliseconds, oldest first; of many, the slowest of each stretch."""
+    newest = [round(each * 1000) for each in latencies_s][-CALLS:]
+    stretch = -(-len(newest) // POINTS)
+    # Counted from the newest, or its own stretch would grow and shrink with each call.
+    ends = range(len(newest), 0, -stretch) if newest else ()
+    return [max(newest[max(end - stretch, 0) : end]) for end in ends][::-1]
 
 
 def plain(value: Any) -> Any:
@@ -154,22 +170,45 @@ def doctor_rows(found: Iterable[Diagnosis]) -> Rows:
     )
 
 
-def totals(infos: Mapping[str, AgentInfo], stats: CacheStats) -> tuple[Segment, ...]:
+def totals(
+    infos: Mapping[str, AgentInfo], stats: CacheStats, full_at: float | None
+) -> tuple[Segment, ...]:
     """How the agents are and what the cache did, in a line."""
     words = Counter(info.status.value for info in infos.values())
-    open_breakers = sum(info.breaker.value != "closed" for info in infos.values())
+    resting = sum(info.breaker is not Breaker.CLOSED for info in infos.values())
     line = [
         Segment(f"{count:,} {word}", STATUSES[word], "strong" if word == "online" else "text")
         for word, count in words.most_common()
     ]
-    if open_breakers:
-        line.append(Segment(f"{open_breakers:,} left alone for now", "fair"))
+    if resting:
+        line.append(Segment(f"{resting:,} left alone for now", "fair", title=LEFT_ALONE))
     line += [
         Segment(f"{stats.accounts_cached:,} accounts fresh for up to {stats.ttl_s:g} s"),
         Segment(f"cache hit rate {stats.hit_rate:.0%}"),
         Segment(f"{stats.invalidations:,} invalidations"),
         Segment(f"{stats.stale_hits:,} answered with older figures"),
     ]
-    if stats.last_full_refresh is not None:
-        line.append(Segment(f"all read at {stats.last_full_refresh:%H:%M:%S} UTC"))
+    if full_at is not None:
+        line.append(Segment("all read", since=full_at))
     return tuple(line)
+
+
+def doctor_said(found: Sequence[Diagnosis], advice: Sequence[str]) -> tuple[Segment, ...]:
+    """What the doctor found, in a line; `advice` is about this machine and no agent."""
+    sick = sum(each.advice is not None for each in found)
+    line = [Segment(f"{sick:,} of {len(found):,} agents need something", "fair")]
+    if not sick:
+        line = [Segment(f"nothing to do for {len(found):,} agents", "good")]
+    untraded = sum(each.trading_needs is not None for each in found)
+    if untraded:
+        line.append(Segment(f"{untraded:,} may not be traded yet", "fair"))
+    return (*line, *(Segment(sentence, "fair") for sentence in advice))
+
+
+def reconciled(lines: Iterable[OrderLine]) -> Segment:
+    """What is still unknown after a look."""
+    unknown = sum(line.outcome is Outcome.UNKNOWN for line in lines)
+    if not unknown:
+        return Segment("no order is unknown", "good")
+    text = f"{unknown:,} order{'s' * (unknown != 1)} still unknown"
+    return Segment(f"{text}: look into the terminal, then fleet.resolve(…)", "bad")

@@ -118,7 +118,7 @@ def _preview(order: PlannedOrder, held: Position | None) -> tuple[Any, ...]:
     if order.refusal is not None:
         verdict, why = "refused", order.refusal.sentence
     elif order.warnings or held is None:
-        verdict = "look"
+        verdict = "warning"
         why = " ".join(order.warnings) or "This position is not in the list any more."
     side = order.side or (None if held is None else held.side)
     volume: Decimal | float | None = order.volume

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import ipywidgets
 
 from fleetkit import events
-from fleetkit.aio.seen import account_seen, trades_seen
-from fleetkit.frames import TradesPart
+from fleetkit.aio.seen import SeenTrades, account_seen, trades_seen
 from fleetkit.model import Account
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
 from fleetkit.panels.result_rows import TABLE, Chosen, Drawn, at_hand, chosen_of, drawn
-from fleetkit.panels.sheet_model import Contents, Line, Note, Picture, Rows
+from fleetkit.panels.sheet_model import Contents, Line, Note, Picture, Rows, Segment
 from fleetkit.panels.shell import Panel
 
 SPANS: Final = (30, 90, 365)
-NOBODY: Final = Chosen((), None, 0, None)
+SPAN_LASTS: Final = timedelta(hours=1)  # until what is shown begins so much later
+ACCOUNTS, TRADES = "accounts", "trade_history"  # what events call them
 
 
 class Results(Presenter):
@@ -42,59 +42,79 @@ class Results(Presenter):
 
     def __init__(self, hub: Hub) -> None:
         super().__init__(hub)
+        self._seen: dict[str, Account] = {}
+        self._due = dict.fromkeys(self.core.gateways)  # agents whose account may have changed
+        self._again: dict[str, None] = {}  # an event comes a moment before its figures are kept
+        self._heard = False
         self._made_of: object = None  # what was drawn last, or is being drawn
         self._drawn: Drawn | None = None
         self._drawing = False
-        self._reading: int | None = None  # days, while they are read
         self._days = SPANS[1]  # that are shown
-        self._heard = False
+        self._since = hub.clock.now() - timedelta(days=self._days)
+        self._reading: int | None = None  # days, while they are read
+        self._asked: frozenset[str] = frozenset()  # whose trades are being read
+        self._answered: set[str] = set()
 
     def contents(self, now: float) -> Contents:
-        accounts, parts, born, chosen = self._at_hand()
-        self._draw_if_new(parts, chosen)
+        self._read_accounts()
+        wanted = self._wanted()
+        chosen = chosen_of(wanted.values())
+        seen = trades_seen(self.core, wanted)
+        self._draw_if_new(seen, chosen)
         shown = self._drawn
         return {
             "problem": self.problem,
-            "made_of": at_hand(chosen, parts, born, self._days) if accounts else (),
+            "made_of": at_hand(chosen, seen, self._since, self._days) + self._under_way(),
             "headline": () if shown is None else shown.line,
             "balance": None if shown is None else shown.balance,
             "by_symbol": None if shown is None else shown.symbols,
             "symbols": Rows({}) if shown is None else shown.rows,
         }
 
-    def _at_hand(self) -> tuple[list[Account], list[TradesPart], float | None, Chosen]:
-        wanted = set(self.hub.selected)
-        seen = {name: account_seen(self.core, name) for name in self.core.gateways}
-        accounts = {
-            name: account
-            for name, account in seen.items()
-            if account is not None and (not wanted or account.account in wanted)
-        }
-        since = self.hub.clock.now() - timedelta(days=self._days)
-        parts, born = trades_seen(self.core, accounts, since)
-        chosen = chosen_of(accounts.values()) if accounts else NOBODY
-        return list(accounts.values()), parts, born, chosen
+    def _read_accounts(self) -> None:
+        for agent in self._due:
+            account = account_seen(self.core, agent)
+            if account is not None:
+                self._seen[agent] = account
+        self._due, self._again = self._again, {}
 
-    def _draw_if_new(self, parts: list[TradesPart], chosen: Chosen) -> None:
-        read_at = tuple(sorted((part.account, part.as_of, len(part.block)) for part in parts))
-        made_of = (chosen, self._days, read_at)
+    def _wanted(self) -> dict[str, Account]:
+        """The chosen accounts, or all, by agent."""
+        wanted = frozenset(self.hub.selected)
+        if not wanted:
+            return self._seen
+        return {agent: seen for agent, seen in self._seen.items() if seen.account in wanted}
+
+    def _under_way(self) -> tuple[Segment, ...]:
+        if self._reading is not None:
+            text = f"{len(self._answered):,} of {len(self._asked):,} answered"
+            share = len(self._answered) / max(len(self._asked), 1)
+            return (Segment(text, "busy", "progress", share=share),)
+        return (Segment("drawing…", "busy"),) if self._drawing else ()
+
+    def _draw_if_new(self, seen: list[SeenTrades], chosen: Chosen) -> None:
+        now = self.hub.clock.now()
+        if now - timedelta(days=self._days) > self._since + SPAN_LASTS:
+            self._since = now - timedelta(days=self._days)
+        read = tuple((each.part.account, each.part.as_of, each.since) for each in seen)
+        made_of = (chosen, self._since, read)
         if self._drawing or made_of == self._made_of or self.hub.closed is not None:
             return
         if self.hub.is_watched(self):
             self._made_of, self._drawing = made_of, True
-            self.hub.chore(self, self._draw(parts, chosen))
+            self.hub.chore(self, self._draw(seen, chosen, self._since))
 
-    async def _draw(self, parts: list[TradesPart], chosen: Chosen) -> None:
+    async def _draw(self, seen: list[SeenTrades], chosen: Chosen, since: datetime) -> None:
         try:
             self._drawn = await asyncio.get_running_loop().run_in_executor(
-                self.hub.drawer, drawn, parts, chosen
+                self.hub.drawer, drawn, seen, chosen, since
             )
         finally:
             self._drawing = False
 
     def controls(self, now: float) -> Controls:
         chosen = len(self.hub.selected)
-        whose = f"of {chosen} chosen" if chosen else "of all"
+        whose = f"of {chosen:,} chosen" if chosen else "of all"
         return {
             f"read_{days}": {
                 "description": "Reading…" if self._reading == days else f"Read {days} days {whose}",
@@ -104,21 +124,38 @@ class Results(Presenter):
         }
 
     def hear(self, event: events.Event) -> bool:
-        if isinstance(event, events.Refreshed) and event.what in ("trade_history", "accounts"):
-            self._heard = True
+        if not isinstance(event, (events.Refreshed, events.RefreshFailed)):
+            return False
+        if event.what == ACCOUNTS:
+            self._due[event.agent] = self._again[event.agent] = None
+        elif event.what != TRADES:
+            return False
+        elif event.agent in self._asked:
+            self._answered.add(event.agent)
+        self._heard = True
         return False  # once a second is often enough for what takes as long to draw
 
     def look(self, now: float) -> bool:
-        heard, self._heard = self._heard, False
+        heard, self._heard = self._heard or bool(self._due), False
         return heard
 
     def shown(self) -> None:
-        self.hub.chore(self, self.core.accounts())  # for the balances that curves end at
+        self._due = dict.fromkeys(self.core.gateways)
+        self._read_accounts()
+        wanted = self._wanted()
+        # The balance is where a curve ends. Trades are read only when that is asked for.
+        if len(wanted) < len(self.hub.selected or self.core.gateways) or any(
+            account.balance is None for account in wanted.values()
+        ):
+            self.hub.chore(self, self.core.accounts())
 
     def act(self, control: str, value: Any) -> None:
         days = int(control.removeprefix("read_"))
         if self._reading is None:
             self._reading = self._days = days
+            self._since = self.hub.clock.now() - timedelta(days=days)
+            self._asked = frozenset(self._wanted() if self.hub.selected else self.core.gateways)
+            self._answered = set()
             self.hub.chore(self, self._read(days))
 
     async def _read(self, days: int) -> None:
@@ -130,7 +167,7 @@ class Results(Presenter):
                 what = f"{len(missing)} account{'s' * (len(missing) != 1)} gave no trades"
                 self.problem = f"{what}; what was read before is shown."
         finally:
-            self._reading = None
+            self._reading, self._asked = None, frozenset()
 
 
 class ResultsPanel(Panel):

@@ -64,6 +64,14 @@ class Watch(Presenter):
         if self.state is not before:
             self.hub.redraw(self)
 
+    def _stop(self, now: float) -> None:
+        """Nothing is on its way any more: the fleet is closed."""
+        ends: list[watched.Event] = [watched.AutoSet(None, now), watched.Cancelled(now)]
+        ends += [watched.Recalled(agent, now) for agent in self.state.running]
+        for event in ends:
+            self.state, _ = step(self.state, event)
+        self._recall(tuple(self._flights))
+
     # Readings that were asked for here
 
     def _refresh(self, command: watched.Refresh) -> None:
@@ -238,6 +246,8 @@ class Watch(Presenter):
     # What is shown
 
     def contents(self, now: float) -> Contents:
+        if self.hub.closed is not None:
+            self._stop(now)
         accounts = {name: each.account for name, each in self.core.gateways.items()}
         self._rows = rows_of(self.state, accounts, self._rows)
         return {

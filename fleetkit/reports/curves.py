@@ -1,12 +1,15 @@
 """From closed trades to a balance curve, its drawdown, and profit by anything.
 
-Pure. May import numpy, pandas and msgspec. The trap: trades arrive newest first, and
-several may close at one moment; what they come to must not depend on the order they came in.
+Why: the figures of panels and reports, as plain functions. May import numpy, pandas and msgspec.
+The traps: trades arrive newest first, and several may close at one moment; what they come to
+must not depend on the order they came in. A trade here is a round trip with the costs of all
+its deals, where MetaTrader's report counts each exit: gross figures differ, the net does not.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
@@ -18,7 +21,7 @@ SMALL_SAMPLE: Final = 30  # trades below which ratios say little
 
 
 class Drawdown(msgspec.Struct, frozen=True):
-    """How far a balance fell, as MetaTrader's report defines it.
+    """How far a balance fell, as MetaTrader's report defines it; losses that float are not seen.
 
     Attributes
     ----------
@@ -28,20 +31,34 @@ class Drawdown(msgspec.Struct, frozen=True):
         The largest fall from a running peak, in money, and its share of that peak in per cent.
     relative_pct, relative : float
         The largest fall as a share of its running peak in per cent, and its money.
+
+    Shares are NaN, and so is ``relative``, where the balance is not known or no peak is above 0.
     """
 
     absolute: float = 0.0
     maximal: float = 0.0
     maximal_pct: float = math.nan
     relative_pct: float = math.nan
-    relative: float = 0.0
+    relative: float = math.nan
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """What a list of trades comes to. Money in account currency, percentages 0 to 100.
+    """What a list of trades comes to: money in account currency, percentages 0 to 100.
 
-    A trade that made nothing counts as won, as in MetaTrader's report. ``profit_factor``
-    is 0 where nothing was won and infinite where nothing was lost.
+    Attributes
+    ----------
+    trades : int
+        How many were closed.
+    net, gross_profit, gross_loss : float
+        Their sum, and that of those above and below 0.
+    profit_factor : float
+        ``gross_profit / -gross_loss``: 0 where nothing was won, infinite where nothing was lost.
+    won_pct : float
+        Share of trades that were won; one that made nothing counts as won, as in MetaTrader.
+    average, best, worst : float
+        Of the trades' net.
+    small_sample : bool
+        Fewer than 30 trades: what is a ratio says little.
     """
 
     trades: int = 0
@@ -56,52 +73,87 @@ class Headline(msgspec.Struct, frozen=True):
     small_sample: bool = True
 
 
-def balance_curve(trades: pd.DataFrame, balance: float | None = None) -> pd.DataFrame:
+def balance_curve(
+    trades: pd.DataFrame, balance: float | Mapping[int, float | None] | pd.Series | None = None
+) -> pd.DataFrame:
     """The balance after each closed trade, oldest first.
 
     Parameters
     ----------
     trades
-        The frame of ``fleet.trades()``, of accounts of one currency.
+        The frame of ``fleet.trades()``, of accounts of one currency: others do not add up.
     balance
-        What those accounts have together now; the curve is worked back from it. Without it
-        the curve starts at 0 and shows what was won.
+        What those accounts have together now, or what each has, by account (as in
+        ``fleet.accounts()["balance"]``, of which only accounts that traded count); the curve
+        is worked back from it. Without it, or where it is not known of an account that traded,
+        the curve starts at 0 and shows what was won: ``attrs["balance_known"]`` is False then.
 
     Returns
     -------
     pandas.DataFrame
         Indexed by ``exit_time`` (UTC), with ``net``, ``cumulative`` and ``balance``, all
         money in account currency. Deposits and withdrawals are not trades: where there were
-        any, what lies before them is off by as much.
+        any, what lies before them is off by as much. Losses that float are not seen.
 
     Examples
     --------
     >>> import fleetkit as fk
     >>> from fleetkit.reports import balance_curve
     >>> with fk.demo(accounts=3, seed=7) as fleet:
-    ...     curve = balance_curve(fleet.trades(7100001, days=365), 1000.0)
-    ...     round(float(curve["balance"].iloc[-1]), 2)
-    1000.0
+    ...     balances = fleet.accounts()["balance"]
+    ...     curve = balance_curve(fleet.trades(7100001, days=365), balances)
+    >>> abs(float(curve["balance"].iloc[-1]) - float(balances[7100001])) < 0.01
+    True
     """
     closed = trades.dropna(subset=["exit_time", "net"])
     closed = closed.sort_values(["exit_time", "account", "position_id", "net"], kind="stable")
     net = closed["net"].to_numpy(dtype=np.float64)
     cumulative = np.cumsum(net)
     total = float(cumulative[-1]) if len(cumulative) else 0.0
-    start = 0.0 if balance is None or math.isnan(balance) else balance - total
-    index = pd.DatetimeIndex(closed["exit_time"], name="exit_time")
+    known = _together(balance, closed["account"])
+    start = 0.0 if known is None else known - total
+    times = pd.to_datetime(closed["exit_time"], utc=True)
+    index = pd.DatetimeIndex(times, name="exit_time").as_unit("us")
     columns = {"net": net, "cumulative": cumulative, "balance": start + cumulative}
-    return pd.DataFrame(columns, index=index)
+    curve = pd.DataFrame(columns, index=index)
+    curve.attrs["balance_known"] = known is not None
+    return curve
+
+
+def _together(
+    balance: float | Mapping[int, float | None] | pd.Series | None, accounts: pd.Series
+) -> float | None:
+    """What accounts have together; None where that of any of them is not known."""
+    if isinstance(balance, (Mapping, pd.Series)):
+        each = [balance.get(account) for account in accounts.unique()]
+    else:
+        each = [balance]
+    known = [float(money) for money in each if money is not None and not math.isnan(money)]
+    return math.fsum(known) if known and len(known) == len(each) else None
 
 
 def drawdown(curve: pd.DataFrame) -> Drawdown:
     """How far the balance of a `balance_curve` fell.
+
+    Parameters
+    ----------
+    curve
+        A frame of `balance_curve`.
 
     Returns
     -------
     Drawdown
         As MetaTrader's history report defines it: peaks run over the initial balance and the
         balance after each trade.
+
+    Examples
+    --------
+    >>> import fleetkit as fk
+    >>> from fleetkit.reports import balance_curve, drawdown
+    >>> with fk.demo(accounts=3, seed=7) as fleet:
+    ...     curve = balance_curve(fleet.trades(7100001, days=90), fleet.accounts()["balance"])
+    >>> drawdown(curve).maximal >= drawdown(curve).relative > 0
+    True
     """
     if curve.empty:
         return Drawdown()
@@ -110,21 +162,28 @@ def drawdown(curve: pd.DataFrame) -> Drawdown:
     path = np.concatenate(([initial], balances))
     peaks = np.maximum.accumulate(path)
     falls = peaks - path
-    shares = np.divide(falls, peaks, out=np.full_like(falls, np.nan), where=peaks > 0)
+    has_share = (peaks > 0) & curve.attrs.get("balance_known", True)
+    shares = np.divide(falls, peaks, out=np.full_like(falls, np.nan), where=has_share)
     deepest = int(np.argmax(falls))
-    known = not np.isnan(shares).all()
-    steepest = int(np.nanargmax(shares)) if known else deepest
+    steepest = int(np.nanargmax(shares)) if has_share.any() else None
     return Drawdown(
         absolute=max(0.0, initial - float(path.min())),
         maximal=float(falls[deepest]),
         maximal_pct=float(shares[deepest]) * 100,
-        relative_pct=float(shares[steepest]) * 100,
-        relative=float(falls[steepest]),
+        relative_pct=math.nan if steepest is None else float(shares[steepest]) * 100,
+        relative=math.nan if steepest is None else float(falls[steepest]),
     )
 
 
 def profit_by(trades: pd.DataFrame, column: str = "symbol") -> pd.DataFrame:
     """What was won and lost by symbol, or by any other column; the best first.
+
+    Parameters
+    ----------
+    trades
+        The frame of ``fleet.trades()``, of accounts of one currency.
+    column
+        Its column to group by: symbol, side, account, or one that was added, as a phase.
 
     Returns
     -------
@@ -142,7 +201,7 @@ def profit_by(trades: pd.DataFrame, column: str = "symbol") -> pd.DataFrame:
     """
     closed = trades.dropna(subset=["net"])
     # Sorted, so that sums of floats do not depend on the order in which trades came.
-    closed = closed.assign(won=closed["net"] >= 0).sort_values("net", kind="stable")
+    closed = closed.assign(won=closed["net"] >= 0).sort_values(["net", "volume"], kind="stable")
     groups = closed.groupby(column, observed=True, dropna=False)
     table = pd.DataFrame(
         {
@@ -157,7 +216,22 @@ def profit_by(trades: pd.DataFrame, column: str = "symbol") -> pd.DataFrame:
 
 
 def headline(trades: pd.DataFrame) -> Headline:
-    """What a list of closed trades comes to."""
+    """What a list of closed trades comes to.
+
+    Parameters
+    ----------
+    trades
+        The frame of ``fleet.trades()``, of accounts of one currency.
+
+    Examples
+    --------
+    >>> import fleetkit as fk
+    >>> from fleetkit.reports import headline
+    >>> with fk.demo(accounts=3, seed=7) as fleet:
+    ...     trades = fleet.trades(days=90)
+    >>> headline(trades).trades == len(trades)
+    True
+    """
     net = np.sort(trades["net"].dropna().to_numpy(dtype=np.float64))
     if not len(net):
         return Headline()

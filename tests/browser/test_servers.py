@@ -53,9 +53,9 @@ def server(request):
 
 def press(page):
     """Hear from the kernel, press the button, and hear from it again."""
-    expect(page.get_by_text("hello yourself")).to_be_visible()
+    expect(page.get_by_text("hello yourself", exact=True)).to_be_visible()
     page.get_by_role("button", name="Press").click()
-    expect(page.get_by_text("it was pressed")).to_be_visible()
+    expect(page.get_by_text("it was pressed", exact=True)).to_be_visible()
 
 
 def test_a_widget_works_in_an_editor(server, new_page):

@@ -6,110 +6,19 @@ What an agent's terminal really executed is the truth here, whatever a panel sho
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 import fleetkit as fk
-from fleetkit.clock import SystemClock
 from fleetkit.fleet import behind
-from fleetkit.panels.confirm_model import BUSY, DELIBERATE_S, EXPIRED, TOO_SOON, Stage
-from fleetkit.panels.confirming import Confirming
-from fleetkit.panels.hub import Hub
+from fleetkit.panels.confirm_model import BUSY, EXPIRED, TOO_SOON, Stage
 from fleetkit.sim import Faults, Latency, SimProcess
+from tests.story.test_panel_positions import FLAT, HELD, OTHER, PATIENCE_S, Desk
 from tests.support.recorded_comms import RecordedFront
 
-HELD, OTHER, FLAT = 7_100_001, 7_100_002, 7_100_003  # of seed 7; the last has no position
-PATIENCE_S = 15.0
 GRACE_S = 0.5
 SLOW = Latency.fixed(700.0)
-
-
-class Desk:
-    """A fleet's panels of one kind, with somebody who looks at them and presses their buttons."""
-
-    def __init__(self, fleet: fk.Fleet, front: RecordedFront, kind: str) -> None:
-        self.fleet, self.front, self.kind = fleet, front, kind
-        self.panels: list[fk.panels.StandingPanel] = []
-        self.show()
-
-    def show(self) -> fk.panels.StandingPanel:
-        """One more panel of the kind, in sight."""
-        panel = getattr(fk.panels, self.kind)(self.fleet)
-        self.panels.append(panel)
-        for part in (panel.bar, *panel.parts.values()):
-            self.front.send(part.sheet, {"kind": "hello", "view": "v"})
-            self.front.send(part.sheet, {"kind": "visible", "view": "v", "visible": True})
-        return panel
-
-    @property
-    def presenter(self) -> Confirming:
-        return self.panels[0].parts[self.kind].presenter
-
-    @property
-    def hub(self) -> Hub:
-        return self.panels[0].hub
-
-    def text(self) -> str:
-        return str(self.panels[-1])
-
-    def control(self, name: str, panel: int = 0) -> Any:
-        return self.panels[panel].parts[self.kind].controls[name]
-
-    def on_loop(self, work: Callable[[], Any]) -> Any:
-        """Do something on the thread that owns the panels."""
-
-        async def do() -> Any:
-            return work()
-
-        return behind(self.fleet).loop.blocking(do)
-
-    def wait(self, condition: Callable[[], object]) -> None:
-        """Until something is so, asked on the loop thread, within a bound."""
-        clock = SystemClock()
-        end = clock.elapsed() + PATIENCE_S
-        while not self.on_loop(condition):
-            assert clock.elapsed() < end, self.text()
-
-    def fill(self, panel: int = 0, **fields: str) -> None:
-        for name, text in fields.items():
-            control = self.control(name, panel)
-            if hasattr(control, "options"):
-                self.front.set(control, index=list(control.options).index(text))
-            else:
-                self.front.set(control, value=text)
-
-    def press(self, *names: str, panel: int = 0) -> None:
-        """Press buttons, as quickly as they come."""
-        for name in names:
-            self.front.click(self.control(name, panel))
-
-    def reviewed(self, button: str = "review") -> None:
-        """Press a button and look at what it would do, for as long as that needs."""
-        self.press(button)
-        self.wait(lambda: self.presenter.state.stage is Stage.PREVIEW)
-        shown_at = self.presenter.state.shown_at
-        self.wait(lambda: self.hub.clock.elapsed() > shown_at + DELIBERATE_S)
-
-    def confirmed(self) -> None:
-        """Press "Send" and wait for the receipts."""
-        self.press("send")
-        self.wait(lambda: self.presenter.state.stage is Stage.TOLD)
-
-    def choose(self, *accounts: int) -> None:
-        self.panels[0].selected = accounts
-
-    def shown(self, block: str) -> list[dict[str, Any]]:
-        """The rows of a table of the panel, by column."""
-        (table,) = (each for each in self.presenter.blocks if each.id == block)
-        names = [column.name for column in table.columns]
-        contents = self.on_loop(lambda: self.presenter.contents(self.hub.clock.elapsed()))
-        return [dict(zip(names, row, strict=True)) for row in contents[block].rows.values()]
-
-    def close(self) -> None:
-        for panel in self.panels:
-            panel.close()
 
 
 @pytest.fixture
@@ -138,6 +47,7 @@ def connect(served: SimProcess, tmp_path, nothing_left_behind):
 
 @pytest.fixture
 def front(monkeypatch):
+    """A front end that records what widgets send."""
     return RecordedFront.instead(monkeypatch)
 
 
@@ -191,21 +101,20 @@ def test_a_storm_of_confirmations_in_two_panels_is_one_order(armed, served):
     """Double clicks, a key held down and a second tab: once for each account."""
     armed.show()
     armed.reviewed()
+    armed.at_once(*["send"] * 50)
     for turn in range(50):
         armed.press("send", panel=turn % 2)
     armed.wait(lambda: armed.presenter.state.stage is Stage.TOLD)
-    for _ in range(50):
-        armed.press("send")
-    armed.on_loop(lambda: None)
+    armed.at_once(*["send"] * 50)
     assert executed(served) == 2
     assert len(armed.fleet.orders()) == 2
 
 
 def test_review_and_confirm_in_one_instant_is_no_order(armed, served):
     """What nobody can have read is not confirmed, before it is there and right after it."""
-    armed.press("review", "send", "send")
+    armed.at_once("review", "send", "review", "send")
     armed.wait(lambda: armed.presenter.state.stage is Stage.PREVIEW)
-    armed.on_loop(lambda: armed.hub.do(armed.presenter, lambda: armed.presenter.act("send", None)))
+    armed.at_once("send", "send")
     assert armed.presenter.state.said == TOO_SOON
     assert armed.presenter.state.stage is Stage.PREVIEW
     assert len(armed.fleet.orders()) == executed(served) == 0
@@ -317,6 +226,8 @@ def test_an_unknown_order_locks_its_symbol_until_it_is_reconciled(armed, served)
     armed.wait(lambda: armed.hub.journal)
     assert lock in armed.text()
     armed.wait(lambda: not armed.control("reconcile").disabled)
+    armed.press("dismiss")
+    assert len(armed.shown("receipts")) == 1  # what is unknown stays in sight
     served.faults.clear()
     armed.press("reconcile")
     armed.wait(lambda: not any(line.is_open for line in armed.hub.journal))
@@ -326,6 +237,8 @@ def test_an_unknown_order_locks_its_symbol_until_it_is_reconciled(armed, served)
     assert found["order_id"] == receipt["order_id"]
     assert lock not in armed.text()
     armed.wait(lambda: armed.control("reconcile").disabled)
+    armed.press("dismiss")
+    assert armed.shown("receipts") == []
 
 
 def test_a_locked_symbol_is_refused_and_the_other_accounts_are_not(armed, served):

@@ -43,15 +43,14 @@ def test_one_stuck_agent_is_seen_to_be_stuck_while_the_others_finish(fleet: Demo
     fleet.demo.faults[STUCK] = fk.sim.Faults(hang=True)
     watching = Watching(fleet)
     watching.press("all")
-    others = ["done"] * (ACCOUNTS - 1)
-    watching.until_states(*others[:4], "running", *others[4:])
+    watching.until_state(STUCK, "running", others="done")
     watching.look(later_s=7.0)
     (stuck,) = (row for row in watching.rows().values() if row["account"] == STUCK)
     assert (stuck["state"], stuck["running"] is not None) == ("stuck", True)
     assert f"{stuck['agent']} does not answer" in watching.progress()
     assert watching.on_loop(lambda: watching.watch.controls(0.0)["cancel"]) == {"disabled": False}
     watching.press("cancel")
-    watching.until_states(*others[:4], "cancelled", *others[4:])
+    watching.until_state(STUCK, "cancelled", others="done")
     assert watching.progress().endswith("1 cancelled")
     assert watching.on_loop(lambda: watching.watch.controls(0.0)["cancel"]) == {"disabled": True}
     fleet.cache.stats()

@@ -31,7 +31,7 @@ ARGUMENTS = (
 HERE = {"127.0.0.1", "localhost", "::1"}
 INSIDE = {"data", "blob", "about"}
 # Of the front ends themselves, not of our panels.
-KNOWN_WORDS = re.compile(
+KNOWN_WORDS = (
     "reading 'schema'"  # Notebook 7 raises one page error of its own
     "|shared module is not a function"  # Voila loads labextensions made for JupyterLab
     "|Unsatisfied version"
@@ -72,13 +72,16 @@ def launched() -> Iterator[Any]:
 
 @contextmanager
 def well_behaved(browser: Any) -> Iterator[Callable[..., Any]]:
-    """``new_page(width, height)`` → a page; what it must not have done is raised at the end."""
+    """``new_page(width, height)`` → a page; what it must not have done is raised at the end.
+
+    ``expected=`` is a pattern of the errors that belong to what the test is about.
+    """
     opened: list[tuple[Any, Conduct]] = []
 
-    def make(width: int = 1500, height: int = 950, **options: Any) -> Any:
+    def make(width: int = 1500, height: int = 950, expected: str = "", **options: Any) -> Any:
         size = {"width": width, "height": height}
         context = browser.new_context(viewport=size, service_workers="block", **options)
-        opened.append((context, Conduct(context)))
+        opened.append((context, Conduct(context, expected)))
         page = context.new_page()
         page.set_default_timeout(30_000)
         return page
@@ -95,7 +98,8 @@ def well_behaved(browser: Any) -> Iterator[Callable[..., Any]]:
 class Conduct:
     """What the pages of a context did: requests that left this machine, errors of their own."""
 
-    def __init__(self, context: Any) -> None:
+    def __init__(self, context: Any, expected: str = "") -> None:
+        self._known = re.compile(f"{KNOWN_WORDS}|{expected}" if expected else KNOWN_WORDS)
         self.left: list[str] = []
         self.errors: list[str] = []
         context.route("**/*", self._let)
@@ -123,5 +127,5 @@ class Conduct:
     @property
     def complaints(self) -> list[str]:
         """What must not have happened."""
-        ours = [error for error in self.errors if not KNOWN_WORDS.search(error)]
+        ours = [error for error in self.errors if not self._known.search(error)]
         return [f"left this machine: {url}" for url in self.left] + ours

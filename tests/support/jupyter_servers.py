@@ -128,10 +128,14 @@ class Lab(Server):
         ]
         super().__init__(home, arguments, port, notebooks)
 
+    def address(self, name: str) -> str:
+        """Where a notebook is opened, as somebody who may."""
+        folder = "lab/tree" if self.is_lab else "notebooks"
+        return f"http://127.0.0.1:{self.port}/{folder}/{name}?token={TOKEN}&reset"
+
     def open(self, page: Any, name: str) -> NotebookPage:
         """Open a notebook and wait for its kernel."""
-        folder = "lab/tree" if self.is_lab else "notebooks"
-        page.goto(f"http://127.0.0.1:{self.port}/{folder}/{name}?token={TOKEN}&reset")
+        page.goto(self.address(name))
         opened = NotebookPage(page, self.notebooks / name)
         opened.wait_ready()
         return opened
@@ -185,8 +189,9 @@ class NotebookPage:
         return self.printed(cell)
 
     def shut_down(self) -> None:
-        """End its kernel; the page stays."""
-        self.command("kernelmenu:shutdown")
+        """End its kernel; the page stays. Where the page is closed, nothing can be asked."""
+        if not self.page.is_closed():
+            self.command("kernelmenu:shutdown")
 
     def printed(self, cell: int) -> str:
         """What the outputs of a cell say."""

@@ -40,9 +40,13 @@ class Watching:
 
         return self.loop.blocking(call)
 
-    def press(self, control: str, value: Any = None) -> None:
-        """Use a control."""
-        self.on_loop(lambda: self.watch.act(control, value))
+    def press(self, *buttons: str) -> None:
+        """Press buttons, one right after the other."""
+        self.on_loop(lambda: [self.watch.act(button, None) for button in buttons])
+
+    def set(self, field: str, value: Any) -> None:
+        """Set a field."""
+        self.on_loop(lambda: self.watch.act(field, value))
 
     def look(self, later_s: float = 0.0) -> None:
         """Let the watch look at the time, and find it so much later."""
@@ -71,9 +75,13 @@ class Watching:
         until(lambda: self.on_loop(lambda: self.watch.state.run is not None))
         until(lambda: self.on_loop(lambda: self.watch.state.run.is_over))
 
-    def until_states(self, *states: str) -> None:
-        """Wait until the agents' states are these."""
-        until(lambda: self.states() == list(states))
+    def until_state(self, account: int, state: str, *, others: str) -> None:
+        """Wait until one account's state is this, and every other's that."""
+        until(lambda: self._are(account, state, others))
+
+    def _are(self, account: int, state: str, others: str) -> bool:
+        rows = self.rows().values()
+        return all(row["state"] == (state if row["account"] == account else others) for row in rows)
 
     def in_air(self) -> int:
         """How many accounts are being read just now, for whomever."""

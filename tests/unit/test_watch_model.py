@@ -212,6 +212,15 @@ def test_what_is_asked_for_later_begins_a_run_with_what_was_left():
     assert (state.run.number, state.run.asked, state.run.share) == (2, 4, 0.0)
 
 
+def test_progress_never_goes_backwards_while_more_is_read():
+    """Cells may begin readings in the middle of a run; its bar waits for them."""
+    state, _ = after(known(8), Asked(names(4), 0.0), *(Done(n, 0.1, 9.0) for n in names(3)))
+    state, _ = after(state, *(Began(name, 0.2) for name in names(4, 4)))
+    assert (state.run.asked, state.run.share) == (8, 0.75)
+    state, _ = after(state, Done("vps0003", 0.3, 9.0))
+    assert (state.run.ended, state.run.share) == (4, 0.75)
+
+
 # Cancel
 
 
@@ -233,6 +242,14 @@ def test_an_answer_that_comes_after_cancelling_still_counts_as_read():
     over = state.run
     state, _ = after(state, Done("vps0000", 0.2, 9.0, Figures(born=0.2)))
     assert (words(state), state.run) == (["done"], over)
+
+
+def test_cancel_leaves_running_what_a_cell_reads_though_it_waits_here_too():
+    """It only does not wait here any more."""
+    state, _ = after(known(LIMIT + 1), Asked(names(LIMIT + 1), 0.0))
+    (waiting,) = state.queue
+    state, _ = after(state, Began(waiting, 0.1), Cancelled(0.2))
+    assert (list(state.running), state.records[waiting].word) == ([waiting], "running")
 
 
 # Auto-refresh
@@ -289,6 +306,16 @@ def test_auto_refresh_does_not_overtake_itself():
     queue, number = state.queue, state.run.number
     state, commands = after(state, Ticked(2.0))
     assert (taken_off(commands), state.run.number) == (list(queue[:AUTO_LIMIT]), number)
+    assert state.auto.round == 1
+    state, _ = after(state, Ticked(4.0), Ticked(4.5))
+    assert state.auto.round == 2
+
+
+def test_auto_refresh_leaves_to_a_cell_what_the_cell_is_reading():
+    """Its answer is as good as one of ours."""
+    state, _ = after(known(2, has_position=True), AutoSet(10.0, 0.0), Began("vps0000", 0.0))
+    _, commands = after(state, Ticked(0.1))
+    assert taken_off(commands) == ["vps0001"]
 
 
 def test_the_interval_has_a_bound_and_may_be_changed_while_it_runs():
@@ -339,7 +366,7 @@ AGENTS = names(LIMIT + 8)
 EVENTS = st.one_of(
     st.tuples(st.just("ask"), st.lists(st.sampled_from(AGENTS), max_size=len(AGENTS))),
     st.tuples(st.just("all"), st.none()),
-    st.tuples(st.sampled_from(["done", "failed"]), st.integers(0, len(AGENTS))),
+    st.tuples(st.sampled_from(["done", "failed", "overlap"]), st.integers(0, len(AGENTS))),
     st.tuples(st.sampled_from(["began", "foreign"]), st.sampled_from(AGENTS)),
     st.tuples(st.sampled_from(["recalled", "known"]), st.sampled_from(AGENTS)),
     st.tuples(st.just("tick"), st.floats(0.0, 5.0)),
@@ -398,22 +425,29 @@ class World:
 
     def happen(self, kind, given):
         match kind:
-            case "ask" | "all":
-                self.feed(Asked(AGENTS if given is None else tuple(given), self.at))
             case "done" | "failed":
                 self.answer(kind, given)
-            case "began":
-                self.feed(Began(given, self.at))
+            case "overlap" if self.state.queue:
+                self.feed(Began(self.state.queue[given % len(self.state.queue)], self.at))
             case "foreign" if given not in self.ours:
                 self.feed(Done(given, self.at, 1.0, Figures(born=self.at)))
             case "recalled":
                 self.ours.pop(given, None)
                 self.feed(Recalled(given, self.at))
-            case "known":
-                self.feed(Known({given: Figures(born=self.at, why="no")}))
             case "tick":
                 self.at += given
                 self.feed(Ticked(self.at))
+            case _:
+                self.press(kind, given)
+
+    def press(self, kind, given):
+        match kind:
+            case "ask" | "all":
+                self.feed(Asked(AGENTS if given is None else tuple(given), self.at))
+            case "began":
+                self.feed(Began(given, self.at))
+            case "known":
+                self.feed(Known({given: Figures(born=self.at, why="no")}))
             case "auto":
                 self.feed(AutoSet(given, self.at))
             case "cancel":
