@@ -142,9 +142,15 @@ def plain(value: Any) -> Any:
 
 
 def journal_rows(lines: Iterable[OrderLine]) -> Rows:
-    """Orders, the newest first."""
-    newest = list(lines)[-JOURNAL_ROWS:][::-1]
-    return Rows({line.order_id: _journal_values(line) for line in newest})
+    """Orders, the newest first; of very many the oldest are left out, unless they are open."""
+    every, kept = list(lines), []
+    excess = len(every) - JOURNAL_ROWS
+    for line in every:
+        if excess > 0 and not line.is_open:
+            excess -= 1
+        else:
+            kept.append(line)
+    return Rows({line.order_id: _journal_values(line) for line in reversed(kept)})
 
 
 def _journal_values(line: OrderLine) -> tuple[Any, ...]:
@@ -196,9 +202,9 @@ def totals(
 def doctor_said(found: Sequence[Diagnosis], advice: Sequence[str]) -> tuple[Segment, ...]:
     """What the doctor found, in a line; `advice` is about this machine and no agent."""
     sick = sum(each.advice is not None for each in found)
-    line = [Segment(f"{sick:,} of {len(found):,} agents need something", "fair")]
+    line = [Segment(f"{sick:,} of {len(found):,} agents: see what to do first", "fair")]
     if not sick:
-        line = [Segment(f"nothing to do for {len(found):,} agents", "good")]
+        line = [Segment(f"nothing to do for any of {len(found):,}", "good")]
     untraded = sum(each.trading_needs is not None for each in found)
     if untraded:
         line.append(Segment(f"{untraded:,} may not be traded yet", "fair"))

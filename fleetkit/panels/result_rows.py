@@ -104,17 +104,21 @@ def drawn(seen: Sequence[SeenTrades], chosen: Chosen, since: datetime) -> Drawn:
     ]
     frame = trades_frame(parts)
     # Worked back from a balance to which trades are missing, a curve would be wrong.
-    curve = balance_curve(frame, chosen.balance if len(parts) == len(added) else None)
+    balance = chosen.balance if len(parts) == len(added) else None
+    curve = balance_curve(frame, balance)
     table = profit_by(frame)
     found, fall = headline(frame), drawdown(curve)
     unit = "" if chosen.currency is None else f" {visible_text(chosen.currency, 8)}"
     of = f"{_counted(found.trades, 'trade')} of {_counted(len(parts), 'account')}"
-    said = f"Balance after {of}; it fell by {fall.maximal:,.2f}{unit} at most."
-    best = "" if table.empty else f" Best: {visible_text(str(table.index[0]), 24)}."
+    what = "Profit, added up, of" if balance is None else "Balance after"
+    said = f"{what} {of}; it fell by {fall.maximal:,.2f}{unit} at most."
+    best = "Profit by symbol."
+    if not table.empty:
+        best += f" Best: {visible_text(str(table.index[0]), 24)}."
     return Drawn(
         line=_headline_line(found, unit, fall.maximal),
-        balance=Drawing(svg(balance_figure(curve), "Balance"), said),
-        symbols=Drawing(svg(profit_figure(table), "Profit by symbol"), f"Profit by symbol.{best}"),
+        balance=Drawing(svg(balance_figure(curve), "Balance", said), said),
+        symbols=Drawing(svg(profit_figure(table), "Profit by symbol", best), best),
         rows=Rows(
             {
                 str(symbol): (str(symbol), int(count), volume, net, won)

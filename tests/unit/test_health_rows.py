@@ -8,7 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetkit.model import AgentInfo, AgentStatus, Breaker, CacheStats, Diagnosis
+from fleetkit.model import AgentInfo, AgentStatus, Breaker, CacheStats, Diagnosis, Side
 from fleetkit.panels.health_rows import (
     AGENTS,
     BREAKERS,
@@ -28,8 +28,8 @@ from fleetkit.panels.health_rows import (
 )
 from fleetkit.panels.order_rows import OUTCOMES
 from fleetkit.panels.plain import segments_text
-from fleetkit.panels.sheet_model import first_message, next_message
-from fleetkit.trading import OrderKind, OrderLine, Outcome, Side
+from fleetkit.panels.sheet_model import Rows, first_message, next_message
+from fleetkit.trading import OrderKind, OrderLine, Outcome
 
 NOW = datetime(2026, 2, 1, 12, tzinfo=UTC)
 ELAPSED = 500.0
@@ -119,7 +119,7 @@ def test_a_thousand_agents_that_all_answered_are_a_small_message():
             )
             for name in names
         }
-        return {"agents": type(journal_rows([]))(rows)}
+        return {"agents": Rows(rows)}
 
     before, after = contents(70), contents(71)
     patch = next_message(2, ELAPSED, before, after, [AGENTS])
@@ -135,7 +135,9 @@ def test_orders_are_listed_newest_first():
     assert (newest["outcome"], newest["filled_volume"]) == ("under way", None)
     assert (oldest["outcome"], oldest["filled_volume"], oldest["volume"]) == ("filled", 0.1, 0.1)
     assert (oldest["side"], oldest["created_at"]) == ("buy", NOW.timestamp())
-    many = journal_rows(order(place) for place in range(JOURNAL_ROWS + 7)).rows
+    many = journal_rows(
+        order(place, outcome=Outcome.FILLED, settled_at=NOW) for place in range(JOURNAL_ROWS + 7)
+    ).rows
     assert len(many) == JOURNAL_ROWS
     assert "fk-0007" in many
     assert "fk-0006" not in many
@@ -159,10 +161,10 @@ def test_those_with_advice_come_first():
     assert list(doctor_rows(found).rows) == ["b", "a"]
     assert row_of(DOCTOR, doctor_rows(found).rows["b"])["advice"] == "Start the agent."
     said = segments_text(doctor_said(found, ["notebook 7.0 is old."]), 0.0)
-    assert "1 of 2 agents need something" in said
+    assert "1 of 2 agents: see what to do first" in said
     assert "1 may not be traded yet" in said
     assert "notebook 7.0 is old." in said
-    assert "nothing to do for 1 agent" in segments_text(doctor_said(found[:1], []), 0.0)
+    assert "nothing to do for any of 1" in segments_text(doctor_said(found[:1], []), 0.0)
 
 
 def test_the_totals_count_words_and_what_the_cache_did():
