@@ -1,4 +1,8 @@
-"""A browser for all tests, pages that may not misbehave, and servers started when needed."""
+"""A browser for all tests here, pages that may not misbehave, and servers started when needed.
+
+The trap: while playwright's browser is open an event loop counts as running in this thread, and
+`asyncio.run` of any other test refuses. So nothing here lives longer than this package.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from tests.support.chromium import launched, well_behaved
 from tests.support.jupyter_servers import ROOT, Lab, Voila
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     """The system's Chromium, one for the run."""
     with launched() as started:
@@ -22,7 +26,7 @@ def new_page(browser):
         yield make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(browser, tmp_path_factory):
     """JupyterLab 4."""
     server = Lab(tmp_path_factory.mktemp("lab"))
@@ -30,7 +34,7 @@ def lab(browser, tmp_path_factory):
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def notebook7(browser, tmp_path_factory):
     """Notebook 7."""
     server = Lab(tmp_path_factory.mktemp("notebook7"), "notebook")
@@ -38,7 +42,7 @@ def notebook7(browser, tmp_path_factory):
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def voila(browser, tmp_path_factory):
     """Voila over the notebook of the control panel."""
     server = Voila(tmp_path_factory.mktemp("voila"), ROOT / "notebooks" / "03_control_panel.ipynb")

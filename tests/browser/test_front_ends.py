@@ -7,6 +7,8 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.support.jupyter_servers import TOKEN
+
 DEMO = "import fleetkit as fk\nfleet = fk.demo(accounts=9, seed=7)"
 SHOW = "panel = fk.panels.accounts(fleet)\npanel"
 COUNT = "import comm\nprint('comms', len(comm.get_comm_manager().comms), panel.hub)"
@@ -100,7 +102,7 @@ def test_a_saved_notebook_has_a_note_and_no_figures(server, opened, new_page):
     opened.page.close()
     again = new_page()
     folder = "lab/tree" if server.is_lab else "notebooks"
-    again.goto(f"http://127.0.0.1:{server.port}/{folder}/panel.ipynb?reset")
+    again.goto(f"http://127.0.0.1:{server.port}/{folder}/panel.ipynb?token={TOKEN}&reset")
     expect(again.get_by_text("This panel shows live figures")).to_be_visible()
     again.wait_for_timeout(3000)  # as long as the front end looks for the widget
     expect(again.get_by_text("Error displaying widget")).to_be_hidden()
