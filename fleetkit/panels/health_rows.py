@@ -27,7 +27,7 @@ BREAKERS: Final = {"closed": "good", "half_open": "fair", "open": "bad"}
 CALLS: Final = 60  # the latest, in a sparkline
 POINTS: Final = 20  # of a sparkline: the slowest call of each stretch
 JOURNAL_ROWS: Final = 500
-LEFT_ALONE: Final = "They failed several times in a row; a refresh tries them at once."
+LEFT_ALONE: Final = "They kept callers waiting several times in a row; refresh tries at once."
 
 AGENTS: Final = Table(
     "agents",
@@ -37,17 +37,17 @@ AGENTS: Final = Table(
         Column("account", "account", "id"),
         Column("status", "status", "word", tones=STATUSES, tip="last_error"),
         Column("breaker", "breaker", "word", tones=BREAKERS),
+        Column("last_ok", "answered", "age"),
         Column("latencies", "latency", "spark"),
         Column("latency_p50_ms", "p50 ms", "number", digits=1),
         Column("latency_p95_ms", "p95 ms", "number", digits=1),
-        Column("http_version", "http"),
         Column("failures", "failures", "count"),
         Column("recoveries", "recoveries", "count"),
+        Column("last_error", "last error", tip="last_error", width=260),
+        Column("http_version", "http"),
         Column("requests", "requests", "count"),
         Column("connections", "handshakes", "count", shown=False),
         Column("clock_skew_s", "skew s", "number", digits=1),
-        Column("last_ok", "answered", "age"),
-        Column("last_error", "last error", tip="last_error", width=260),
         Column("capabilities", "capabilities", shown=False),
         Column("binding", "binding", shown=False),
         Column("url", "url", shown=False),
@@ -78,6 +78,7 @@ JOURNAL: Final = Table(
         Column("settled_at", "settled (UTC)", "time", shown=False),
         Column("order_id", "order id", width=210),
     ),
+    sort=("created_at", True),  # a row that comes later is the last one in a table by itself
     row_tone="outcome",
     selectable=False,
     rows_high=8,
@@ -100,6 +101,7 @@ DOCTOR: Final = Table(
         Column("advice", "what to do first", tip="advice", width=320),
         Column("trading_needs", "before it may be traded", tip="trading_needs", width=320),
     ),
+    sort=("advice", False),  # what is empty comes last
     selectable=False,
     rows_high=8,
     empty="The doctor was not asked yet.",
@@ -166,7 +168,7 @@ def _journal_values(line: OrderLine) -> tuple[Any, ...]:
 
 
 def doctor_rows(found: Iterable[Diagnosis]) -> Rows:
-    """What was found, those with advice first."""
+    """What was found, those with advice first, in plain text too."""
     ordered = sorted(found, key=lambda each: (each.advice is None, each.agent))
     return Rows(
         {

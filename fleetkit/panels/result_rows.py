@@ -33,6 +33,7 @@ TABLE: Final = Table(
         Column("net", "net", "money"),
         Column("won_pct", "won %", "number", digits=1),
     ),
+    sort=("net", True),
     selectable=False,
     filterable=False,
     chooser=False,
@@ -164,20 +165,21 @@ def at_hand(
     missing = added - {each.part.account for each in have}
     if missing:
         text = f"{len(missing):,} without trades at hand"
-        line.append(Segment(text, "fair", title=_named(map(str, sorted(missing)))))
+        line.append(Segment(text, "fair", title=named(sorted(missing))))
     short = [each for each in have if each.since > since + SAME_SPAN]
     if short:
         newest = max(each.since for each in short)
         text = f"{len(short):,} read only from {newest:%Y-%m-%d} on"
-        line.append(Segment(text, "fair", title=_named(str(each.part.account) for each in short)))
+        line.append(Segment(text, "fair", title=named(each.part.account for each in short)))
     if chosen.left_out:
         text = f"{len(chosen.left_out):,} of another currency left out"
         names = (f"{account} ({currency})" for account, currency in chosen.left_out)
-        line.append(Segment(text, "fair", title=_named(names)))
+        line.append(Segment(text, "fair", title=named(names)))
     return tuple(line)
 
 
-def _named(names: Iterable[str]) -> str:
-    every = list(names)
+def named(names: Iterable[object]) -> str:
+    """The first of them, and how many more there are."""
+    every = [str(name) for name in names]
     more = len(every) - NAMED
     return ", ".join(every[:NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -18,7 +18,7 @@ from fleetkit.aio.seen import SeenTrades, account_seen, trades_seen
 from fleetkit.model import Account
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
-from fleetkit.panels.result_rows import TABLE, Chosen, Drawn, at_hand, chosen_of, drawn
+from fleetkit.panels.result_rows import TABLE, Chosen, Drawn, at_hand, chosen_of, drawn, named
 from fleetkit.panels.sheet_model import Contents, Line, Note, Picture, Rows, Segment
 from fleetkit.panels.shell import Panel
 
@@ -164,8 +164,8 @@ class Results(Presenter):
             frame = await self.core.trades(chosen, days=days, strict=False)
             missing = frame.attrs.get("missing", [])
             if missing:
-                what = f"{len(missing)} account{'s' * (len(missing) != 1)} gave no trades"
-                self.problem = f"{what}; what was read before is shown."
+                what = f"{len(missing):,} account{'s' * (len(missing) != 1)} gave no trades"
+                self.problem = f"{what}: {named(missing)}. What was read before is shown."
         finally:
             self._reading, self._asked = None, frozenset()
 

@@ -251,7 +251,7 @@ def test_an_agent_that_gives_no_trades_is_named(agents: ScriptedFleet, results: 
     agents[0].always("/trade-history", Reply({"detail": "no"}, status=500))
     agents[1].trades = [*agents[1].trades, trade(22, "2026-02-01T11:00:00", profit=13.5)]
     read(results, 365)
-    assert "1 account gave no trades" in results.contents()["problem"]
+    assert "1 account gave no trades: 7100001." in results.contents()["problem"]
     assert nets(results) == {"EURUSD": 168.0, "XAUUSD": -45.0}
     assert "1 read only from 2026-01-02 on" in line(results)
 

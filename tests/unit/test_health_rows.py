@@ -181,6 +181,13 @@ def test_the_totals_count_words_and_what_the_cache_did():
     assert "all read" not in segments_text(totals(infos, stats(), None), ELAPSED)
 
 
+def test_tables_keep_their_order_whenever_a_row_comes():
+    """A row that comes later is put last by the sheet; its table's own order says where it goes."""
+    assert (JOURNAL.sort, DOCTOR.sort) == (("created_at", True), ("advice", False))
+    for table in (JOURNAL, DOCTOR):
+        assert table.sort[0] in {column.name for column in table.columns}
+
+
 def test_what_is_still_unknown_is_counted():
     """And says what a person does about it."""
     assert reconciled([order(0, outcome=Outcome.FILLED)]).tone == "good"
