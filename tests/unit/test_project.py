@@ -67,7 +67,7 @@ def test_conda_installs_this_checkout_and_nothing_else_from_pypi():
     """The pip section is fleetkit itself and what conda-forge lacks on some system."""
     _, pip = conda_requirements()
     assert "-e ." in pip
-    assert [Requirement(line).name for line in pip if line != "-e ."] == ["uvloop"]
+    assert [Requirement(line).name for line in pip if line != "-e ."] == ["playwright", "uvloop"]
     assert ENVIRONMENT["channels"] == ["conda-forge"]
 
 
