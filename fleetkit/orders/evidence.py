@@ -4,7 +4,8 @@ Why: base agents keep no order ids, so whether an order was executed is inferred
 what changed, by the rules of "Reconciliation". May import `readings`, `netting`,
 `trading` and `model`.
 The trap: absence. A list that lacks a ticket proves nothing unless it shows all that
-was there before, and an account that was flat before has nothing to show (T2).
+was there before, and an account that was flat before has nothing to show (T2). So it is
+with the list of before: beside one that lacked what was known earlier nothing is new.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def _judge_open(
         if each.resembles and (each.ticket not in claims.tickets or each.ticket in claims.inferred)
     ]
     listed = tuple(each.ticket for each in doubtful)
-    if len(free) == 1 and not claims.rivals:
+    is_refuted = before.is_refuted(sightings)
+    if len(free) == 1 and not claims.rivals and not is_refuted:
         only = free[0]
         return Executed(
             Evidence.INFERRED,
@@ -93,17 +95,20 @@ def _judge_open(
             sl=only.sl,
             tp=only.tp,
         )
-    if free:
-        why = (
-            "Another unsettled order may have opened it."
-            if len(free) == 1
-            else f"{len(free)} new tickets fit, and one of them at most is this order's."
-        )
-        return Undecided(why, candidates=listed)
     if doubtful:
-        why = "New tickets resemble this order without fitting it, or are another order's."
-        return Undecided(why, candidates=listed)
+        return Undecided(_doubt(len(free), is_refuted=is_refuted), candidates=listed)
     return _judge_absent_open(before, sightings, rules)
+
+
+def _doubt(fitting: int, *, is_refuted: bool) -> str:
+    """Why none of the tickets that look new is told to be an open's."""
+    if is_refuted:
+        return "What was open before was not read right, so a ticket may only look new."
+    if fitting == 0:
+        return "New tickets resemble this order without fitting it, or are another order's."
+    if fitting == 1:
+        return "Another unsettled order may have opened it."
+    return f"{fitting} new tickets fit, and one of them at most is this order's."
 
 
 def _judge_absent_open(

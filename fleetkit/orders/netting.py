@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from fleetkit.model import Side
 from fleetkit.orders.readings import (
@@ -28,6 +29,8 @@ from fleetkit.orders.readings import (
 from fleetkit.orders.verdicts import Executed, Undecided, Verdict, quiet_pair
 from fleetkit.trading import Evidence
 
+NOT_READ: Final = "What was open before was not read right, so no change can be told."
+
 
 def judge_open(
     order: Sought,
@@ -39,11 +42,11 @@ def judge_open(
     """Judge an open by how the signed volume of its symbol changed."""
     wanted = (order.volume or Decimal(0)) * (1 if order.side is Side.BUY else -1)
     changes = _changes(order.symbol, before, sightings)
-    if _snapshot_is_wrong(order.symbol, before, sightings):
-        return Undecided("What was open before was not read right, so no change can be told.")
     moved = {change for change, _ in changes if change}
     closed = _new_trades(order.symbol, before, sightings)
     listed = tuple(sorted({trade.position_id for trade in closed} | _tickets(order, changes)))
+    if before.is_refuted(sightings):
+        return Undecided(NOT_READ, candidates=listed)
     alone = not claims.rivals and _only_reduces(order, before, closed, wanted)
     if moved and alone and _all_fit(moved, wanted, order.partly):
         change, last = next(pair for pair in reversed(changes) if pair[0])
@@ -209,18 +212,6 @@ def _only_reduces(
     total = sum((trade.volume for trade in closed), Decimal(0))
     return total <= abs(wanted) and all(
         trade.position_id in before.tickets and trade.side is not order.side for trade in closed
-    )
-
-
-def _snapshot_is_wrong(
-    symbol: str | None, before: BeforeSnapshot, sightings: Sequence[Sighting]
-) -> bool:
-    """Whether a position that was known earlier is there, and the snapshot lacks it (T2)."""
-    return any(
-        position.ticket in before.known_tickets - before.tickets
-        for sighting in sightings
-        for position in sighting.positions or ()
-        if same_symbol(position.symbol, symbol)
     )
 
 

@@ -103,6 +103,11 @@ class BeforeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         """The position of that ticket, where it was open."""
         return next((each for each in self.positions if each.ticket == ticket), None)
 
+    def is_refuted(self, sightings: Iterable[Sighting]) -> bool:
+        """Whether a position that was known earlier is there, and this list lacks it (T2)."""
+        lacking = self.known_tickets - self.tickets
+        return any(not lacking.isdisjoint(each.listed) for each in sightings)
+
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """What one round of reads saw; ``None`` is what was not read.
