@@ -143,8 +143,9 @@ class Life:
         """Take up an order that was found in the journal, and follow it."""
         while True:
             try:
-                async with self._office.seats.take(self.state.intent.account, within_s=SEAT_S):
-                    # Whoever sent it is gone, or has written its answer: the lease says so.
+                # Whoever sent it is gone, or has written its answer: the lease says so. What
+                # is to be read at once is read in this same seat.
+                async with self._reader.in_seat():
                     fresh = await self._office.read(lambda c: store.order(c, self.order_id))
                     if fresh is not None and not self._adopt(fresh):
                         await self.tell(Restarted())
