@@ -25,6 +25,7 @@ from fleetkit.trading.receipts import AgentCall
 
 INTENDED: Final = "intended"  # the state of an order that has no outcome yet
 REFUNDED: Final = frozenset({Outcome.REJECTED, Outcome.NOT_SENT, Outcome.NOT_EXECUTED})
+LISTED_WITHIN_S: Final = 5.0  # what an answer told is in every list after that
 _INTENT: Final = msgspec.json.Decoder(Intent)
 
 
@@ -193,7 +194,23 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
         rivals = rivals or _rivals(row, symbol, intent, mode)
     claimed = store.claimed_tickets(connection, intent.account)
     tickets |= {ticket for ticket, owner in claimed.items() if owner != intent.order_id}
-    return Claims(tickets=frozenset(tickets), inferred=frozenset(inferred), rivals=rivals)
+    return Claims(
+        tickets=frozenset(tickets),
+        inferred=frozenset(inferred),
+        rivals=rivals,
+        was_open=any(_tells_of(row, intent) for row in rows),
+    )
+
+
+def _tells_of(row: OrderRow, intent: Intent) -> bool:
+    """Whether an open shows that the ticket of a close or modify was a position before it."""
+    facts, head = row.head.facts, row.head
+    if row.terms.kind != OrderKind.OPEN or intent.ticket is None:
+        return False
+    result = facts.ticket if facts.outcome == Outcome.FILLED else None
+    seen = intent.ticket == result or intent.ticket in (facts.candidates or ())
+    # A terminal's list may lack for a moment what was only just opened.
+    return seen and head.at_s + LISTED_WITHIN_S <= intent.created_at.timestamp()
 
 
 def _outcome(facts: Facts) -> Outcome | None:

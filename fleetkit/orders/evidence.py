@@ -1,7 +1,7 @@
 """What readings prove about an order whose answer proved nothing.
 
 Why: base agents keep no order ids, so whether an order was executed is inferred from
-what changed, by the rules of "Reconciliation". May import `readings`, `netting`,
+what changed, by the rules of "Reconciliation". May import `readings`, `netting`, `gone`,
 `trading` and `model`.
 The trap: absence. A list that lacks a ticket proves nothing unless it shows all that
 was there before, and an account that was flat before has nothing to show (T2). So it is
@@ -17,6 +17,7 @@ import msgspec
 
 from fleetkit.model import MarginMode
 from fleetkit.orders import netting
+from fleetkit.orders.gone import judge_gone
 from fleetkit.orders.readings import (
     BeforeSnapshot,
     Claims,
@@ -56,16 +57,30 @@ def judge(
     mine = [each for each in sightings if each.account == before.account]
     if not mine:
         return Undecided("Nothing was read from this account since the order was sent.")
+    if order.kind is OrderKind.OPEN:
+        nets = before.margin_mode is MarginMode.NETTING
+        judge_open = netting.judge_open if nets else _judge_open
+        return judge_open(order, before, mine, claims, rules)
+    found = _judge_change(order, before, mine, claims, rules)
+    if isinstance(found, Undecided):
+        return judge_gone(order, before, mine, claims, rules) or found
+    return found
+
+
+def _judge_change(
+    order: Sought,
+    before: BeforeSnapshot,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
+) -> Verdict:
+    """Judge a close or modify by its position."""
     if order.kind is OrderKind.MODIFY:
-        return _judge_modify(order, before, mine, rules)
+        return _judge_modify(order, before, sightings, rules)
     nets = before.margin_mode is MarginMode.NETTING
-    if order.kind is OrderKind.CLOSE:
-        if nets and before.position(order.ticket) is not None:
-            return netting.judge_close(order, before, mine, claims, rules)
-        return _judge_close(order, before, mine, rules)
-    if nets:
-        return netting.judge_open(order, before, mine, claims, rules)
-    return _judge_open(order, before, mine, claims, rules)
+    if nets and before.position(order.ticket) is not None:
+        return netting.judge_close(order, before, sightings, claims, rules)
+    return _judge_close(order, before, sightings, rules)
 
 
 def _judge_open(

@@ -103,6 +103,14 @@ class BeforeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         """The position of that ticket, where it was open."""
         return next((each for each in self.positions if each.ticket == ticket), None)
 
+    def is_real(self, *, but: int | None = None) -> bool:
+        """Whether the list was surely no failing terminal's (T2).
+
+        It shows a position, and every ticket that was known earlier and not found closed.
+        """
+        expected = self.known_tickets - (self.closed_ids or frozenset()) - {but}
+        return self.has_control and expected <= self.tickets
+
     def is_refuted(self, sightings: Iterable[Sighting]) -> bool:
         """Whether a position that was known earlier is there, and this list lacks it (T2)."""
         lacking = self.known_tickets - self.tickets
@@ -219,11 +227,15 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         Another open on this account and symbol is not settled or was settled as
         filled without a ticket, or, on netting, any other order was executed there
         since the before-snapshot or may have been: what changed may be its doing.
+    was_open : bool
+        The ticket of a close or modify had been a position when it was asked for: another
+        order, settled well before, was told to have opened it, or listed it.
     """
 
     tickets: frozenset[int] = frozenset()
     inferred: frozenset[int] = frozenset()
     rivals: bool = False
+    was_open: bool = False
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -379,3 +379,30 @@ def test_a_close_of_what_was_gone_is_of_the_symbol_that_was_opened(
     write(orders, intent(2, **opened), FILLED, at_s=NOON.timestamp() - 3600)
     write(orders, intent(3, kind=OrderKind.CLOSE, ticket=11, symbol=None, side=None), UNKNOWN)
     assert journal.claims_of(orders, intent(1), NETTING).rivals is rival
+
+
+OPENED_LONG_AGO = {"created_at": NOON - timedelta(hours=1)}
+
+
+@pytest.mark.parametrize("kind", [OrderKind.CLOSE, OrderKind.MODIFY])
+@pytest.mark.parametrize(
+    ("settlement", "ago_s", "told"),
+    [
+        (FILLED, 6.0, True),
+        (FILLED, 4.0, False),
+        (FILLED, -1.0, False),
+        (msgspec.structs.replace(FILLED, evidence=Evidence.INFERRED), 6.0, True),
+        (msgspec.structs.replace(FILLED, ticket=12), 6.0, False),
+        (Settlement(outcome=Outcome.UNKNOWN, candidates=(11, 12)), 6.0, True),
+        (Settlement(outcome=Outcome.UNKNOWN, ticket=11), 6.0, False),
+        (Settlement(outcome=Outcome.REJECTED, ticket=11), 6.0, False),
+    ],
+)
+def test_an_earlier_order_tells_that_a_ticket_was_a_position(
+    orders: sqlite3.Connection, kind: OrderKind, settlement: Settlement, ago_s: float, told: bool
+) -> None:
+    """What it opened or may have opened, and long enough ago to be in every list since."""
+    write(orders, intent(2, **OPENED_LONG_AGO), settlement, at_s=NOON.timestamp() - ago_s)
+    later = intent(1, kind=kind, ticket=11)
+    assert journal.claims_of(orders, later, HEDGING).was_open is told
+    assert not journal.claims_of(orders, intent(1), HEDGING).was_open
