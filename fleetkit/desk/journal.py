@@ -198,8 +198,16 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
         tickets=frozenset(tickets),
         inferred=frozenset(inferred),
         rivals=rivals,
+        shared=any(_shares(row, intent) for row in rows),
         was_open=any(_tells_of(row, intent) for row in rows),
     )
+
+
+def _shares(row: OrderRow, intent: Intent) -> bool:
+    """Whether another close may have closed a part of what this one was to close."""
+    terms, outcome = row.terms, _outcome(row.head.facts)
+    both = terms.kind == intent.kind == OrderKind.CLOSE and terms.ticket == intent.ticket
+    return both and terms.order_id != intent.order_id and outcome not in REFUNDED
 
 
 def _tells_of(row: OrderRow, intent: Intent) -> bool:

@@ -80,7 +80,7 @@ def _judge_change(
     nets = before.margin_mode is MarginMode.NETTING
     if nets and before.position(order.ticket) is not None:
         return netting.judge_close(order, before, sightings, claims, rules)
-    return _judge_close(order, before, sightings, rules)
+    return _judge_close(order, before, sightings, claims, rules)
 
 
 def _judge_open(
@@ -208,16 +208,23 @@ def _candidate(
 
 
 def _judge_close(
-    order: Sought, before: BeforeSnapshot, sightings: Sequence[Sighting], rules: Rules
+    order: Sought,
+    before: BeforeSnapshot,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
 ) -> Verdict:
     ticket = order.ticket
     was = before.position(ticket)
     if order.volume is not None and was is not None and order.volume < was.volume:
-        return _judge_partial_close(order, was, sightings, rules)
+        return _judge_partial_close(order, was, sightings, claims, rules)
     for sighting in sightings:
         executed = _closed(sighting, before, ticket, was)
         if executed is not None:
-            return executed
+            # It is closed, which is what this order wanted. How much of it was this one's
+            # doing is not known where another close of it may have done a part.
+            told = None if claims.shared else executed.filled_volume
+            return msgspec.structs.replace(executed, filled_volume=told)
     unchanged = [
         each
         for each in sightings
@@ -227,7 +234,7 @@ def _judge_close(
     ]
     reduced = [each for each in sightings if was and _reduction(each, was)]
     if reduced and was is not None:
-        if order.partly:
+        if order.partly and not claims.shared:
             return Executed(
                 Evidence.INFERRED, ticket=ticket, filled_volume=_reduction(reduced[-1], was)
             )
@@ -246,6 +253,7 @@ def _closed(
     trades = sighting.closed_since(before, ticket)
     closed = total_closed(trades, before)
     if trades and (was is None or closed >= was.volume):
+        closed = closed if was is None else was.volume
         price = trades[0].exit_price if len(trades) == 1 else None
         return Executed(Evidence.HISTORY, ticket=ticket, filled_volume=closed, price=price)
     gone = (
@@ -259,17 +267,22 @@ def _closed(
 
 
 def _judge_partial_close(
-    order: Sought, was: SeenPosition, sightings: Sequence[Sighting], rules: Rules
+    order: Sought,
+    was: SeenPosition,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
 ) -> Verdict:
     listed = [each for each in sightings if was.ticket in each.listed]
     unchanged = [each for each in listed if each.listed[was.ticket].volume == was.volume]
     for sighting in listed:
         reduction = _reduction(sighting, was)
         # A person may have closed as much in the same moment: inferred, and said to be.
-        if reduction == order.volume or (order.partly and 0 < reduction < (order.volume or 0)):
+        fits = reduction == order.volume or (order.partly and 0 < reduction < (order.volume or 0))
+        if fits and not claims.shared:
             return Executed(Evidence.INFERRED, ticket=was.ticket, filled_volume=reduction)
     if len(unchanged) < len(listed):
-        return Undecided("The position was reduced by another volume than this order's.")
+        return Undecided("The position was reduced, but not surely by this order alone.")
     return quiet_pair(unchanged, rules, Evidence.POSITION) or Undecided(
         "The position is not shown reduced, and not shown unchanged for long enough."
     )

@@ -91,10 +91,12 @@ def judge_close(
         gone = _position(sighting, was.symbol) is None
         if whole and gone and total_closed(trades, before) >= was.volume:
             price = trades[0].exit_price if len(trades) == 1 else None
-            return Executed(Evidence.HISTORY, was.ticket, was.volume, price)
-    if moved == {target} and not claims.rivals:
+            # It is closed, but any other order of the symbol may have done a part of it.
+            alone = not (claims.rivals or claims.shared)
+            return Executed(Evidence.HISTORY, was.ticket, was.volume if alone else None, price)
+    if moved == {target} and not claims.rivals and (whole or not claims.shared):
         evidence = Evidence.BALANCE if whole else Evidence.INFERRED
-        return Executed(evidence, was.ticket, wanted)
+        return Executed(evidence, was.ticket, None if claims.shared else wanted)
     if moved or closed:
         return Undecided("The symbol's volume changed, but not by this order alone.")
     # A person may have bought back what our close sold, or bought as much before it: the

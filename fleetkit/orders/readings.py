@@ -227,6 +227,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         Another open on this account and symbol is not settled or was settled as
         filled without a ticket, or, on netting, any other order was executed there
         since the before-snapshot or may have been: what changed may be its doing.
+    shared : bool
+        Another close of the same ticket was executed or may have been: what is closed of
+        it may be, wholly or partly, the other one's doing.
     was_open : bool
         The ticket of a close or modify had been a position when it was asked for: another
         order, settled well before, was told to have opened it, or listed it.
@@ -235,6 +238,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     tickets: frozenset[int] = frozenset()
     inferred: frozenset[int] = frozenset()
     rivals: bool = False
+    shared: bool = False
     was_open: bool = False
 
 

@@ -406,3 +406,28 @@ def test_an_earlier_order_tells_that_a_ticket_was_a_position(
     later = intent(1, kind=kind, ticket=11)
     assert journal.claims_of(orders, later, HEDGING).was_open is told
     assert not journal.claims_of(orders, intent(1), HEDGING).was_open
+
+
+@pytest.mark.parametrize(
+    ("changes", "settled", "shared"),
+    [
+        (CLOSING, (), True),
+        (CLOSING, (UNKNOWN,), True),
+        (CLOSING, (msgspec.structs.replace(FILLED, ticket=9),), True),
+        (CLOSING, (Settlement(outcome=Outcome.REJECTED),), False),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_SENT),), False),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_EXECUTED),), False),
+        (CLOSING | {"ticket": 10}, (UNKNOWN,), False),
+        (CLOSING | {"account": ACCOUNT + 1}, (UNKNOWN,), False),
+        (MODIFYING, (UNKNOWN,), False),
+    ],
+)
+def test_two_closes_of_one_ticket_share_what_was_closed(
+    orders: sqlite3.Connection, changes: dict[str, Any], settled: tuple[Settlement, ...],
+    shared: bool,
+) -> None:  # fmt: skip
+    """What was executed of it or may have been; a modify closes nothing."""
+    write(orders, intent(2, **changes), *settled)
+    assert journal.claims_of(orders, intent(1, **CLOSING), HEDGING).shared is shared
+    assert not journal.claims_of(orders, intent(1, **MODIFYING), HEDGING).shared
+    assert not journal.claims_of(orders, intent(1), HEDGING).shared
