@@ -184,6 +184,12 @@ class Life:
             self._due = (self._office.clock.elapsed(), self._due[1])
         self._poked.set()
 
+    def may_still_come(self) -> bool:
+        """Whether it may still be executed (T13); sure only of one that is being reconciled."""
+        self._mind_jumps()
+        until, now = self.state.not_before, self._office.clock.elapsed()
+        return self.state.phase is not Phase.RECONCILING or not 0 < until <= now
+
     def _adopt(self, record: OrderRecord) -> bool:
         """Go on from what the journal says; whether nothing is left to do."""
         intent = journal.intent_of(record)

@@ -2,7 +2,7 @@
 
 Why: base agents keep no order ids, so whether an order was executed is inferred from
 what changed, by the rules of "Reconciliation". May import `readings`, `netting`, `gone`,
-`trading` and `model`.
+`rivals`, `trading` and `model`.
 The trap: absence. A list that lacks a ticket proves nothing unless it shows all that
 was there before, and an account that was flat before has nothing to show (T2). So it is
 with the list of before: beside one that lacked what was known earlier nothing is new.
@@ -29,6 +29,7 @@ from fleetkit.orders.readings import (
     same_symbol,
     total_closed,
 )
+from fleetkit.orders.rivals import NewTicket, is_contested
 from fleetkit.orders.verdicts import Executed, Undecided, Verdict, quiet_pair
 from fleetkit.trading import Evidence, OrderKind
 
@@ -43,6 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     tp: Decimal | None
     fits: bool  # symbol, side, volume and time are this order's
     resembles: bool  # enough to forbid the conclusion that nothing was executed
+    new: NewTicket  # what another order must fit to have opened it
 
 
 def judge(
@@ -99,9 +101,9 @@ def _judge_open(
         if each.resembles and (each.ticket not in claims.tickets or each.ticket in claims.inferred)
     ]
     listed = tuple(each.ticket for each in doubtful)
-    is_refuted = before.is_refuted(sightings)
-    if len(free) == 1 and not claims.rivals and not is_refuted:
-        only = free[0]
+    is_refuted = before.is_refuted(sightings, claims.older)
+    only = free[0] if len(free) == 1 else None
+    if only and not is_refuted and not is_contested(only.new, before, claims):
         return Executed(
             Evidence.INFERRED,
             ticket=only.ticket,
@@ -194,6 +196,13 @@ def _candidate(
     wanted = order.volume
     enough = wanted is not None and 0 < volume <= wanted
     in_time = rules.window is None or rules.window.holds(opened)
+    new = NewTicket(
+        ticket=ticket,
+        side=side,
+        at_least=max([closed, *(position.volume for position in positions)]),
+        opened=opened,
+        was_open=first is not None,
+    )
     fits_volume = volume == wanted or (order.partly and enough)
     fits = same_symbol(symbol, order.symbol) and side is order.side and fits_volume and in_time
     return Candidate(
@@ -204,6 +213,7 @@ def _candidate(
         tp=positions[-1].tp if positions else None,
         fits=fits,
         resembles=fits or (related_symbols(symbol, order.symbol) and side is order.side and enough),
+        new=new,
     )
 
 

@@ -54,7 +54,7 @@ def judge_gone(
     if not (claims.was_open or ticket in before.old_tickets):
         return None
     shown = any(ticket in each.listed for each in sightings)
-    if shown or before.is_refuted(sightings):
+    if shown or before.is_refuted(sightings, claims.older):
         return None
     read = [each for each in sightings if each.positions is not None]
     found = quiet_pair(read, rules, Evidence.POSITION)

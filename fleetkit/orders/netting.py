@@ -1,8 +1,8 @@
 """Evidence on netting accounts: the signed volume of a symbol, never tickets.
 
 Why: a netting account has one position a symbol, and adding, reducing, reversal and
-rollover keep or change its ticket as they like (T5, T14). May import `readings` and
-`verdicts`. The trap: a person's trade in the same symbol adds to ours. Whatever is not
+rollover keep or change its ticket as they like (T5, T14). May import `readings`,
+`rivals` and `verdicts`. The trap: a person's trade in the same symbol adds to ours. Whatever is not
 exactly no change or exactly this order's change is ambiguous.
 """
 
@@ -26,6 +26,7 @@ from fleetkit.orders.readings import (
     signed,
     total_closed,
 )
+from fleetkit.orders.rivals import may_have_changed
 from fleetkit.orders.verdicts import Executed, Undecided, Verdict, quiet_pair
 from fleetkit.trading import Evidence
 
@@ -45,9 +46,9 @@ def judge_open(
     moved = {change for change, _ in changes if change}
     closed = _new_trades(order.symbol, before, sightings)
     listed = tuple(sorted({trade.position_id for trade in closed} | _tickets(order, changes)))
-    if before.is_refuted(sightings):
+    if before.is_refuted(sightings, claims.older):
         return Undecided(NOT_READ, candidates=listed)
-    alone = not claims.rivals and _only_reduces(order, before, closed, wanted)
+    alone = not may_have_changed(before, claims) and _only_reduces(order, before, closed, wanted)
     if moved and alone and _all_fit(moved, wanted, order.partly):
         change, last = next(pair for pair in reversed(changes) if pair[0])
         now = _position(last, order.symbol)
@@ -82,6 +83,7 @@ def judge_close(
     assert was is not None  # narrows for mypy; the caller asked
     wanted = was.volume if order.volume is None else min(order.volume, was.volume)
     whole = wanted == was.volume
+    contested = may_have_changed(before, claims)
     changes = _changes(was.symbol, before, sightings)
     target = -wanted if was.side is Side.BUY else wanted
     moved = {change for change, _ in changes if change}
@@ -92,9 +94,9 @@ def judge_close(
         if whole and gone and total_closed(trades, before) >= was.volume:
             price = trades[0].exit_price if len(trades) == 1 else None
             # It is closed, but any other order of the symbol may have done a part of it.
-            alone = not (claims.rivals or claims.shared)
+            alone = not (contested or claims.shared)
             return Executed(Evidence.HISTORY, was.ticket, was.volume if alone else None, price)
-    if moved == {target} and not claims.rivals and (whole or not claims.shared):
+    if moved == {target} and not contested and (whole or not claims.shared):
         evidence = Evidence.BALANCE if whole else Evidence.INFERRED
         return Executed(evidence, was.ticket, None if claims.shared else wanted)
     if moved or closed:
