@@ -287,6 +287,9 @@ def _may_be_a_persons(order: Told, truth: Truth) -> bool:
     """Whether it is inferred while a person traded just the same, the one excuse there is."""
     if order.evidence != "inferred" or order.symbol is None or order.side is None:
         return False
+    opened = (e.ticket for e in truth.executed.get(order.account, ()) if e.kind == "open")
+    if order.account not in truth.netting and order.ticket in opened:
+        return False  # an order's own position is no person's
     volumes = {order.volume, order.filled_volume} - {None}
     return any(
         (order.account, order.symbol, order.side, volume) in truth.foreign

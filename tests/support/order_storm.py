@@ -29,6 +29,7 @@ from tests.support.order_truth import journal_of, life_of, open_now, truth_of
 from tests.support.turned_clock import TurnedClock
 
 SYMBOLS = ("EURUSD", "GBPUSD", "AUDUSD")
+STEP = 0.01  # lots that a person elsewhere trades more than the order
 GRACE_S = 1.5
 DEADLINE_S = 1.0
 LEASE_S = 4.0
@@ -257,6 +258,10 @@ class _Weather:
             arguments["sl_pips"] = 80.0
         if mishap.faults.foreign_trade == "identical":
             self._foreign.add((account, symbol, side, volume))
+        elif mishap.faults.foreign_trade == "other":
+            # Nothing like this order, but it may be just like another one of the account.
+            other = "sell" if side == "buy" else "buy"
+            self._foreign.add((account, symbol, other, round(volume + STEP, 8)))
         return Ordered(order_id, account, "open", mishap, arguments, comment)
 
     async def _send(self, each: Ordered) -> None:

@@ -118,6 +118,17 @@ def test_only_an_identical_trade_of_a_person_excuses_an_inference() -> None:
     assert verdict([inferred], elsewhere) == [Wrong.OTHER_TICKET]
 
 
+def test_the_position_of_another_order_is_no_persons() -> None:
+    """Whoever is told to have opened it is told wrong, whatever a person traded."""
+    person = (ACCOUNT, "EURUSD", "buy", 0.5)
+    other = told("unknown", order_id="id-2", comment="storm-2", ticket=None)
+    his = executed(comment="storm-2")
+    inferred = told(evidence="inferred")
+    assert verdict([inferred, other], his, foreign=[person]) == [Wrong.INVENTED]
+    mine = executed(ticket=5002)
+    assert verdict([inferred, other], mine, his, foreign=[person]) == [Wrong.OTHER_TICKET]
+
+
 def test_a_close_is_also_done_where_somebody_else_did_it() -> None:
     """Only when the position is really gone, and the evidence says so."""
     assert verdict([close(evidence="history")]) == []
