@@ -64,7 +64,14 @@ class OrderDesk:
         notice_jump: Callable[[], None],
     ) -> None:
         self.office = Office(
-            config, kept, clock, forget=forget, refetch=refetch, told=told, notice_jump=notice_jump
+            config,
+            kept,
+            clock,
+            forget=forget,
+            refetch=refetch,
+            told=told,
+            notice_jump=notice_jump,
+            over=self._over,
         )
         self._gateways = gateways
         self._label_of = label_of
@@ -194,6 +201,14 @@ class OrderDesk:
         except StoreError:
             return True
         return any(self._gateway_of(record) is gateway for record in records)
+
+    def _over(self, account: int) -> frozenset[str]:
+        """Unknown orders of an account that cannot be executed any more, however late (T13)."""
+        return frozenset(
+            life.order_id
+            for life in self._lives.values()
+            if life.state.intent.account == account and not life.may_still_come()
+        )
 
     def _follow(self, life: Life, work: Coroutine[Any, Any, None]) -> None:
         if self._is_closed:

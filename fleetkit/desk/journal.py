@@ -17,7 +17,7 @@ import msgspec
 from fleetkit import store
 from fleetkit.model import MarginMode, Side
 from fleetkit.orders import stops
-from fleetkit.orders.readings import Claims, same_symbol
+from fleetkit.orders.readings import Claims, Contender, same_symbol, window
 from fleetkit.orders.records import Intent, JournalEntry, Settlement, Step
 from fleetkit.store import Facts, OrderRecord, OrderRow
 from fleetkit.trading import Evidence, OrderKind, OrderLine, Outcome, Receipt, Timings, name_of_call
@@ -25,6 +25,7 @@ from fleetkit.trading.receipts import AgentCall
 
 INTENDED: Final = "intended"  # the state of an order that has no outcome yet
 REFUNDED: Final = frozenset({Outcome.REJECTED, Outcome.NOT_SENT, Outcome.NOT_EXECUTED})
+LISTED_WITHIN_S: Final = 5.0  # what an answer told is in every list after that
 _INTENT: Final = msgspec.json.Decoder(Intent)
 
 
@@ -174,7 +175,8 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
     """What other orders of this account have to do with a reading."""
     tickets: set[int] = set()
     inferred: set[int] = set()
-    rivals = False
+    older: set[int] = set()
+    contenders = []
     rows = store.orders(connection, accounts=[intent.account])
     symbols = {row.head.facts.ticket: row.terms.symbol for row in rows if row.terms.symbol}
     symbols.pop(None, None)
@@ -188,12 +190,43 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
             tickets.add(facts.ticket)
             if facts.evidence == Evidence.INFERRED:
                 inferred.add(facts.ticket)
+            if (row.head.settled_s or row.head.at_s) < intent.created_at.timestamp():
+                older.add(facts.ticket)
         # A close of what was gone already knows no symbol; the order that opened it does.
         symbol = row.terms.symbol or symbols.get(row.terms.ticket)
-        rivals = rivals or _rivals(row, symbol, intent, mode)
+        if _rivals(row, symbol, intent, mode):
+            contenders.append(_contender(connection, row, intent, mode))
     claimed = store.claimed_tickets(connection, intent.account)
     tickets |= {ticket for ticket, owner in claimed.items() if owner != intent.order_id}
-    return Claims(tickets=frozenset(tickets), inferred=frozenset(inferred), rivals=rivals)
+    return Claims(
+        tickets=frozenset(tickets),
+        inferred=frozenset(inferred),
+        older=frozenset(older),
+        rivals=bool(contenders),
+        contenders=tuple(contenders),
+        shared=any(_shares(row, intent) for row in rows),
+        was_open=any(_tells_of(row, intent) for row in rows),
+    )
+
+
+def _shares(row: OrderRow, intent: Intent) -> bool:
+    """Whether another close may have closed a part of what this one was to close."""
+    terms, outcome = row.terms, _outcome(row.head.facts)
+    both = terms.kind == intent.kind == OrderKind.CLOSE and terms.ticket == intent.ticket
+    return both and terms.order_id != intent.order_id and outcome not in REFUNDED
+
+
+def _tells_of(row: OrderRow, intent: Intent) -> bool:
+    """Whether an order shows that the ticket of a close or modify was a position before it."""
+    terms, facts, ticket = row.terms, row.head.facts, intent.ticket
+    if ticket is None or terms.order_id == intent.order_id or facts.evidence == Evidence.PERSON:
+        return False
+    filled, ago_s = facts.outcome == Outcome.FILLED, intent.created_at.timestamp() - row.head.at_s
+    if terms.kind != OrderKind.OPEN:
+        return filled and terms.ticket == ticket and ago_s >= 0
+    seen = ticket in (facts.candidates or ()) or (filled and facts.ticket == ticket)
+    # A terminal's list may lack for a moment what was only just opened.
+    return seen and ago_s >= LISTED_WITHIN_S
 
 
 def _outcome(facts: Facts) -> Outcome | None:
@@ -224,6 +257,34 @@ def _rivals(row: OrderRow, symbol: str | None, intent: Intent, mode: MarginMode 
     if is_open and facts.ticket is None:
         return done
     return mode is MarginMode.NETTING and done and terms.kind != OrderKind.MODIFY
+
+
+def _contender(
+    connection: sqlite3.Connection, row: OrderRow, intent: Intent, mode: MarginMode | None
+) -> Contender:
+    """What is known of a rival, to tell what it cannot have opened."""
+    terms, before = row.terms, intent.before
+    rival = Contender(
+        side=Side(terms.side) if terms.side in set(Side) else None,
+        volume=terms.volume,
+        is_over=before is not None and terms.order_id in before.over,
+    )
+    # A snapshot can be large: it is read only where it may tell something more.
+    if mode is MarginMode.NETTING or rival.side not in (intent.side, None):
+        return rival
+    record = store.order(connection, terms.order_id)
+    other = None if record is None else intent_of(record)
+    if other is None or other.before is None:
+        return rival
+    in_time = window(
+        other.before.as_of,
+        skew_s=other.skew_s,
+        deadline_s=other.deadline_s,
+        grace_s=other.grace_s,
+        zone_known=other.before.zone_known,
+    )
+    old = other.before.old_tickets
+    return msgspec.structs.replace(rival, old_tickets=old, window=in_time)
 
 
 def line_of(row: OrderRow) -> OrderLine:

@@ -48,6 +48,7 @@ from fleetkit.orders.messages import (
     Send,
     SendStarted,
     Show,
+    StopsRead,
     TakeSighting,
     WriteIntent,
 )
@@ -122,6 +123,7 @@ class Life:
         self._reader.seat, self._reader.hold = seat, hold
         try:
             await self.tell(Begin())
+            await self._read_stops()
         finally:
             self._reader.seat = self._reader.hold = None
 
@@ -143,8 +145,8 @@ class Life:
         """Take up an order that was found in the journal, and follow it."""
         while True:
             try:
-                async with self._office.seats.take(self.state.intent.account, within_s=SEAT_S):
-                    # Whoever sent it is gone, or has written its answer: the lease says so.
+                # Whoever sent it is gone, or has written its answer: the lease says so.
+                async with self._reader.in_seat():
                     fresh = await self._office.read(lambda c: store.order(c, self.order_id))
                     if fresh is not None and not self._adopt(fresh):
                         await self.tell(Restarted())
@@ -163,6 +165,8 @@ class Life:
             if self.state.is_over and receipt is not None:
                 return receipt
             await self._office.clock.sleep(RESOLVE_AGAIN_S)
+        if receipt is not None and receipt.outcome is not Outcome.UNKNOWN:
+            return receipt  # that much is on disk; its stops are still being read back
         return f"Order {self.order_id} is under way: look at fleet.orders() and try again."
 
     async def break_off(self) -> None:
@@ -182,6 +186,12 @@ class Life:
         if self._due is not None:
             self._due = (self._office.clock.elapsed(), self._due[1])
         self._poked.set()
+
+    def may_still_come(self) -> bool:
+        """Whether it may still be executed (T13); sure only of one that is being reconciled."""
+        self._mind_jumps()
+        until, now = self.state.not_before, self._office.clock.elapsed()
+        return self.state.phase is not Phase.RECONCILING or not 0 < until <= now
 
     def _adopt(self, record: OrderRecord) -> bool:
         """Go on from what the journal says; whether nothing is left to do."""
@@ -226,12 +236,14 @@ class Life:
                 if at is None:
                     return await self._write(entry)
                 self._due = (at, Journal(entry))
-            case ReadStops(ticket):
-                return await self._reader.stops(ticket)
             case CorrectStops():
                 return await self._reader.correct(command, self.state.intent)
             case TakeSighting(at) | AskById(at):
                 self._due = (at, command)
+            case ReadStops():
+                # Seat and lane come before the machine's turn, for everyone: whoever has the
+                # turn and waits for them here waits for a read that waits for the turn.
+                self._due = (self._office.clock.elapsed(), command)
             case BumpGeneration() | Refetch() | Show() | Complain():
                 self._tell_others(command)
         return None
@@ -314,15 +326,31 @@ class Life:
                 if answer is not None:
                     await self._step(answer)
             return
-        if not isinstance(command, (TakeSighting, AskById)):
+        if not isinstance(command, (TakeSighting, AskById, ReadStops)):
             return
         try:
             async with self._reader.in_lane():
-                await self.tell(await self._reader.look(command, self.state.intent))
+                await self.tell(await self._read(command))
+                await self._read_stops()
         except NoSeat:
-            await self.tell(ReadFailed("Another kernel trades this account just now."))
+            await self._tell_unread(command, "Another kernel trades this account just now.")
         except FleetkitError as error:
-            await self.tell(ReadFailed(str(error)))
+            await self._tell_unread(command, str(error))
+
+    async def _read(self, command: TakeSighting | AskById | ReadStops) -> Event:
+        if isinstance(command, ReadStops):
+            return await self._reader.stops(command.ticket)
+        return await self._reader.look(command, self.state.intent)
+
+    async def _read_stops(self) -> None:
+        """Read stops back in the lane that is held, as long as the machine asks for it."""
+        while self._due is not None and isinstance(self._due[1], ReadStops):
+            command, self._due = self._due[1], None
+            await self.tell(await self._read(command))
+
+    async def _tell_unread(self, command: Command, reason: str) -> None:
+        unread = StopsRead(None) if isinstance(command, ReadStops) else ReadFailed(reason)
+        await self.tell(unread)
 
     def _show(self) -> None:
         receipt = self.papers.receipt

@@ -52,9 +52,18 @@ class Look:
 
 
 async def before(
-    hold: Hold, gateway: Gateway, look: Look, *, ticket: int | None, mode: MarginMode, now: datetime
+    hold: Hold,
+    gateway: Gateway,
+    look: Look,
+    *,
+    ticket: int | None,
+    mode: MarginMode,
+    now: datetime,
+    over: frozenset[str] = frozenset(),
 ) -> BeforeSnapshot:
     """Look at an account right before its order is sent.
+
+    ``over`` are its unknown orders that cannot be executed any more, told before this look.
 
     Raises
     ------
@@ -79,6 +88,7 @@ async def before(
         known_tickets=gateway.tickets_seen,
         closed_volume=sum((row.volume for row in rows if row.position_id == ticket), Decimal(0)),
         zone_known=gateway.sure_zone is not None,
+        over=over,
     )
 
 

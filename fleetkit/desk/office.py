@@ -51,6 +51,7 @@ class Office:
         refetch: Callable[[Gateway], None],
         told: Told,
         notice_jump: Callable[[], None],
+        over: Callable[[int], frozenset[str]],
     ) -> None:
         self.config = config
         self.store = kept
@@ -60,6 +61,7 @@ class Office:
         self.refetch = refetch
         self.told = told
         self.notice_jump = notice_jump
+        self.over = over  # unknown orders of an account that no longer can be executed
         self.jumps = 0  # of the clock, since this fleet was connected
         self._minded = 0
 

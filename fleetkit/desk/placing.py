@@ -235,7 +235,10 @@ class Placing:
         ticket, mode = self._wanted.ticket, known.mode
         if mode is None:
             raise UsageError("Whether the account nets or hedges is not known.")
-        return await looks.before(hold, self._gateway, look, ticket=ticket, mode=mode, now=now)
+        over = self._office.over(self._gateway.account or self._wanted.account)
+        return await looks.before(
+            hold, self._gateway, look, ticket=ticket, mode=mode, now=now, over=over
+        )
 
     async def _seen(self, before: BeforeSnapshot | None, hold: Hold) -> tuple[Held, ...] | None:
         """What is open on the account, where a policy may ask for it."""

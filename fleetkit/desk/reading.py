@@ -62,21 +62,31 @@ class Reader:
         return f"<Reader of {self._gateway.name!r}, lane {'held' if self.hold else 'free'}>"
 
     @asynccontextmanager
+    async def in_seat(self) -> AsyncIterator[Seat]:
+        """Hold the account's seat for what follows, unless it is held already."""
+        if self.seat is not None:
+            yield self.seat
+            return
+        async with self._office.seats.take(self._account, within_s=SEAT_S) as seat:
+            self.seat = seat
+            try:
+                yield seat
+            finally:
+                self.seat = None
+
+    @asynccontextmanager
     async def in_lane(self) -> AsyncIterator[Hold]:
         """Hold seat and lane for what follows, unless they are held already."""
         if self.hold is not None:
             yield self.hold
             return
         within_s = self._office.config.timeouts.read_deadline_s
-        async with (
-            self._office.seats.take(self._account, within_s=SEAT_S) as seat,
-            self._gateway.hold(within_s) as hold,
-        ):
-            self.seat, self.hold = seat, hold
+        async with self.in_seat(), self._gateway.hold(within_s) as hold:
+            self.hold = hold
             try:
                 yield hold
             finally:
-                self.seat = self.hold = None
+                self.hold = None
 
     async def look(self, command: TakeSighting | AskById, intent: Intent) -> Event:
         """Read what reconciliation asks for; the lane is held."""

@@ -1,10 +1,11 @@
 """What readings prove about an order whose answer proved nothing.
 
 Why: base agents keep no order ids, so whether an order was executed is inferred from
-what changed, by the rules of "Reconciliation". May import `readings`, `netting`,
-`trading` and `model`.
+what changed, by the rules of "Reconciliation". May import `readings`, `netting`, `gone`,
+`rivals`, `trading` and `model`.
 The trap: absence. A list that lacks a ticket proves nothing unless it shows all that
-was there before, and an account that was flat before has nothing to show (T2).
+was there before, and an account that was flat before has nothing to show (T2). So it is
+with the list of before: beside one that lacked what was known earlier nothing is new.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import msgspec
 
 from fleetkit.model import MarginMode
 from fleetkit.orders import netting
+from fleetkit.orders.gone import judge_gone
 from fleetkit.orders.readings import (
     BeforeSnapshot,
     Claims,
@@ -27,6 +29,7 @@ from fleetkit.orders.readings import (
     same_symbol,
     total_closed,
 )
+from fleetkit.orders.rivals import NewTicket, is_contested
 from fleetkit.orders.verdicts import Executed, Undecided, Verdict, quiet_pair
 from fleetkit.trading import Evidence, OrderKind
 
@@ -41,6 +44,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     tp: Decimal | None
     fits: bool  # symbol, side, volume and time are this order's
     resembles: bool  # enough to forbid the conclusion that nothing was executed
+    new: NewTicket  # what another order must fit to have opened it
 
 
 def judge(
@@ -55,16 +59,30 @@ def judge(
     mine = [each for each in sightings if each.account == before.account]
     if not mine:
         return Undecided("Nothing was read from this account since the order was sent.")
+    if order.kind is OrderKind.OPEN:
+        nets = before.margin_mode is MarginMode.NETTING
+        judge_open = netting.judge_open if nets else _judge_open
+        return judge_open(order, before, mine, claims, rules)
+    found = _judge_change(order, before, mine, claims, rules)
+    if isinstance(found, Undecided):
+        return judge_gone(order, before, mine, claims, rules) or found
+    return found
+
+
+def _judge_change(
+    order: Sought,
+    before: BeforeSnapshot,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
+) -> Verdict:
+    """Judge a close or modify by its position."""
     if order.kind is OrderKind.MODIFY:
-        return _judge_modify(order, before, mine, rules)
+        return _judge_modify(order, before, sightings, rules)
     nets = before.margin_mode is MarginMode.NETTING
-    if order.kind is OrderKind.CLOSE:
-        if nets and before.position(order.ticket) is not None:
-            return netting.judge_close(order, before, mine, claims, rules)
-        return _judge_close(order, before, mine, rules)
-    if nets:
-        return netting.judge_open(order, before, mine, claims, rules)
-    return _judge_open(order, before, mine, claims, rules)
+    if nets and before.position(order.ticket) is not None:
+        return netting.judge_close(order, before, sightings, claims, rules)
+    return _judge_close(order, before, sightings, claims, rules)
 
 
 def _judge_open(
@@ -83,8 +101,9 @@ def _judge_open(
         if each.resembles and (each.ticket not in claims.tickets or each.ticket in claims.inferred)
     ]
     listed = tuple(each.ticket for each in doubtful)
-    if len(free) == 1 and not claims.rivals:
-        only = free[0]
+    is_refuted = before.is_refuted(sightings, claims.older)
+    only = free[0] if len(free) == 1 else None
+    if only and not is_refuted and not is_contested(only.new, before, claims):
         return Executed(
             Evidence.INFERRED,
             ticket=only.ticket,
@@ -93,17 +112,20 @@ def _judge_open(
             sl=only.sl,
             tp=only.tp,
         )
-    if free:
-        why = (
-            "Another unsettled order may have opened it."
-            if len(free) == 1
-            else f"{len(free)} new tickets fit, and one of them at most is this order's."
-        )
-        return Undecided(why, candidates=listed)
     if doubtful:
-        why = "New tickets resemble this order without fitting it, or are another order's."
-        return Undecided(why, candidates=listed)
+        return Undecided(_doubt(len(free), is_refuted=is_refuted), candidates=listed)
     return _judge_absent_open(before, sightings, rules)
+
+
+def _doubt(fitting: int, *, is_refuted: bool) -> str:
+    """Why none of the tickets that look new is told to be an open's."""
+    if is_refuted:
+        return "What was open before was not read right, so a ticket may only look new."
+    if fitting == 0:
+        return "New tickets resemble this order without fitting it, or are another order's."
+    if fitting == 1:
+        return "Another unsettled order may have opened it."
+    return f"{fitting} new tickets fit, and one of them at most is this order's."
 
 
 def _judge_absent_open(
@@ -174,6 +196,13 @@ def _candidate(
     wanted = order.volume
     enough = wanted is not None and 0 < volume <= wanted
     in_time = rules.window is None or rules.window.holds(opened)
+    new = NewTicket(
+        ticket=ticket,
+        side=side,
+        at_least=max([closed, *(position.volume for position in positions)]),
+        opened=opened,
+        was_open=first is not None,
+    )
     fits_volume = volume == wanted or (order.partly and enough)
     fits = same_symbol(symbol, order.symbol) and side is order.side and fits_volume and in_time
     return Candidate(
@@ -184,20 +213,28 @@ def _candidate(
         tp=positions[-1].tp if positions else None,
         fits=fits,
         resembles=fits or (related_symbols(symbol, order.symbol) and side is order.side and enough),
+        new=new,
     )
 
 
 def _judge_close(
-    order: Sought, before: BeforeSnapshot, sightings: Sequence[Sighting], rules: Rules
+    order: Sought,
+    before: BeforeSnapshot,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
 ) -> Verdict:
     ticket = order.ticket
     was = before.position(ticket)
     if order.volume is not None and was is not None and order.volume < was.volume:
-        return _judge_partial_close(order, was, sightings, rules)
+        return _judge_partial_close(order, was, sightings, claims, rules)
     for sighting in sightings:
         executed = _closed(sighting, before, ticket, was)
         if executed is not None:
-            return executed
+            # It is closed, which is what this order wanted. How much of it was this one's
+            # doing is not known where another close of it may have done a part.
+            told = None if claims.shared else executed.filled_volume
+            return msgspec.structs.replace(executed, filled_volume=told)
     unchanged = [
         each
         for each in sightings
@@ -207,7 +244,7 @@ def _judge_close(
     ]
     reduced = [each for each in sightings if was and _reduction(each, was)]
     if reduced and was is not None:
-        if order.partly:
+        if order.partly and not claims.shared:
             return Executed(
                 Evidence.INFERRED, ticket=ticket, filled_volume=_reduction(reduced[-1], was)
             )
@@ -226,6 +263,7 @@ def _closed(
     trades = sighting.closed_since(before, ticket)
     closed = total_closed(trades, before)
     if trades and (was is None or closed >= was.volume):
+        closed = closed if was is None else was.volume
         price = trades[0].exit_price if len(trades) == 1 else None
         return Executed(Evidence.HISTORY, ticket=ticket, filled_volume=closed, price=price)
     gone = (
@@ -239,17 +277,22 @@ def _closed(
 
 
 def _judge_partial_close(
-    order: Sought, was: SeenPosition, sightings: Sequence[Sighting], rules: Rules
+    order: Sought,
+    was: SeenPosition,
+    sightings: Sequence[Sighting],
+    claims: Claims,
+    rules: Rules,
 ) -> Verdict:
     listed = [each for each in sightings if was.ticket in each.listed]
     unchanged = [each for each in listed if each.listed[was.ticket].volume == was.volume]
     for sighting in listed:
         reduction = _reduction(sighting, was)
         # A person may have closed as much in the same moment: inferred, and said to be.
-        if reduction == order.volume or (order.partly and 0 < reduction < (order.volume or 0)):
+        fits = reduction == order.volume or (order.partly and 0 < reduction < (order.volume or 0))
+        if fits and not claims.shared:
             return Executed(Evidence.INFERRED, ticket=was.ticket, filled_volume=reduction)
     if len(unchanged) < len(listed):
-        return Undecided("The position was reduced by another volume than this order's.")
+        return Undecided("The position was reduced, but not surely by this order alone.")
     return quiet_pair(unchanged, rules, Evidence.POSITION) or Undecided(
         "The position is not shown reduced, and not shown unchanged for long enough."
     )

@@ -1,8 +1,8 @@
 """Evidence on netting accounts: the signed volume of a symbol, never tickets.
 
 Why: a netting account has one position a symbol, and adding, reducing, reversal and
-rollover keep or change its ticket as they like (T5, T14). May import `readings` and
-`verdicts`. The trap: a person's trade in the same symbol adds to ours. Whatever is not
+rollover keep or change its ticket as they like (T5, T14). May import `readings`,
+`rivals` and `verdicts`. The trap: a person's trade in the same symbol adds to ours. Whatever is not
 exactly no change or exactly this order's change is ambiguous.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from fleetkit.model import Side
 from fleetkit.orders.readings import (
@@ -25,8 +26,11 @@ from fleetkit.orders.readings import (
     signed,
     total_closed,
 )
+from fleetkit.orders.rivals import may_have_changed
 from fleetkit.orders.verdicts import Executed, Undecided, Verdict, quiet_pair
 from fleetkit.trading import Evidence
+
+NOT_READ: Final = "What was open before was not read right, so no change can be told."
 
 
 def judge_open(
@@ -39,12 +43,12 @@ def judge_open(
     """Judge an open by how the signed volume of its symbol changed."""
     wanted = (order.volume or Decimal(0)) * (1 if order.side is Side.BUY else -1)
     changes = _changes(order.symbol, before, sightings)
-    if _snapshot_is_wrong(order.symbol, before, sightings):
-        return Undecided("What was open before was not read right, so no change can be told.")
     moved = {change for change, _ in changes if change}
     closed = _new_trades(order.symbol, before, sightings)
     listed = tuple(sorted({trade.position_id for trade in closed} | _tickets(order, changes)))
-    alone = not claims.rivals and _only_reduces(order, before, closed, wanted)
+    if before.is_refuted(sightings, claims.older):
+        return Undecided(NOT_READ, candidates=listed)
+    alone = not may_have_changed(before, claims) and _only_reduces(order, before, closed, wanted)
     if moved and alone and _all_fit(moved, wanted, order.partly):
         change, last = next(pair for pair in reversed(changes) if pair[0])
         now = _position(last, order.symbol)
@@ -79,6 +83,7 @@ def judge_close(
     assert was is not None  # narrows for mypy; the caller asked
     wanted = was.volume if order.volume is None else min(order.volume, was.volume)
     whole = wanted == was.volume
+    contested = may_have_changed(before, claims)
     changes = _changes(was.symbol, before, sightings)
     target = -wanted if was.side is Side.BUY else wanted
     moved = {change for change, _ in changes if change}
@@ -88,10 +93,12 @@ def judge_close(
         gone = _position(sighting, was.symbol) is None
         if whole and gone and total_closed(trades, before) >= was.volume:
             price = trades[0].exit_price if len(trades) == 1 else None
-            return Executed(Evidence.HISTORY, was.ticket, was.volume, price)
-    if moved == {target} and not claims.rivals:
+            # It is closed, but any other order of the symbol may have done a part of it.
+            alone = not (contested or claims.shared)
+            return Executed(Evidence.HISTORY, was.ticket, was.volume if alone else None, price)
+    if moved == {target} and not contested and (whole or not claims.shared):
         evidence = Evidence.BALANCE if whole else Evidence.INFERRED
-        return Executed(evidence, was.ticket, wanted)
+        return Executed(evidence, was.ticket, None if claims.shared else wanted)
     if moved or closed:
         return Undecided("The symbol's volume changed, but not by this order alone.")
     # A person may have bought back what our close sold, or bought as much before it: the
@@ -209,18 +216,6 @@ def _only_reduces(
     total = sum((trade.volume for trade in closed), Decimal(0))
     return total <= abs(wanted) and all(
         trade.position_id in before.tickets and trade.side is not order.side for trade in closed
-    )
-
-
-def _snapshot_is_wrong(
-    symbol: str | None, before: BeforeSnapshot, sightings: Sequence[Sighting]
-) -> bool:
-    """Whether a position that was known earlier is there, and the snapshot lacks it (T2)."""
-    return any(
-        position.ticket in before.known_tickets - before.tickets
-        for sighting in sightings
-        for position in sighting.positions or ()
-        if same_symbol(position.symbol, symbol)
     )
 
 

@@ -72,6 +72,9 @@ class BeforeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
         Of a close: lots of its position that the history showed closed already.
     zone_known : bool
         Whether the agent's times mean something; only then are they evidence (T7).
+    over : frozenset of str
+        Unknown orders of the account that could not be executed any more when the list
+        was asked for, however late (T13). Whatever came since is not theirs.
     """
 
     account: int
@@ -83,6 +86,7 @@ class BeforeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     known_tickets: frozenset[int] = frozenset()
     closed_volume: Decimal = Decimal(0)
     zone_known: bool = False
+    over: frozenset[str] = frozenset()
 
     @property
     def has_control(self) -> bool:
@@ -102,6 +106,22 @@ class BeforeSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     def position(self, ticket: int | None) -> SeenPosition | None:
         """The position of that ticket, where it was open."""
         return next((each for each in self.positions if each.ticket == ticket), None)
+
+    def is_real(self, *, but: int | None = None) -> bool:
+        """Whether the list was surely no failing terminal's (T2).
+
+        It shows a position, and every ticket that was known earlier and not found closed.
+        """
+        expected = self.known_tickets - (self.closed_ids or frozenset()) - {but}
+        return self.has_control and expected <= self.tickets
+
+    def is_refuted(self, sightings: Iterable[Sighting], also: frozenset[int] = frozenset()) -> bool:
+        """Whether a position that was known earlier is there, and this list lacks it (T2).
+
+        ``also`` are tickets that others tell to have been there.
+        """
+        lacking = (self.known_tickets | also) - self.tickets
+        return any(not lacking.isdisjoint(each.listed) for each in sightings)
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,26 +221,6 @@ class Sought(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: Decimal = Decimal("0.000005")
 
 
-class Claims(msgspec.Struct, frozen=True, kw_only=True):
-    """What the journal's other orders, of every process, have to do with the readings.
-
-    Attributes
-    ----------
-    tickets : frozenset of int
-        Tickets that other orders are settled on, with whatever evidence.
-    inferred : frozenset of int
-        Those of them that were only inferred: they may be this order's after all.
-    rivals : bool
-        Another open on this account and symbol is not settled or was settled as
-        filled without a ticket, or, on netting, any other order was executed there
-        since the before-snapshot or may have been: what changed may be its doing.
-    """
-
-    tickets: frozenset[int] = frozenset()
-    inferred: frozenset[int] = frozenset()
-    rivals: bool = False
-
-
 class Window(msgspec.Struct, frozen=True):
     """When a position of this order can have been opened, in UTC."""
 
@@ -230,6 +230,62 @@ class Window(msgspec.Struct, frozen=True):
     def holds(self, moment: datetime | None) -> bool:
         """Whether a moment lies in it; one that is not known may."""
         return moment is None or self.since <= moment <= self.until
+
+
+class Contender(msgspec.Struct, frozen=True, kw_only=True):
+    """Another order that may have to do with what changed; ``None`` is not known.
+
+    Attributes
+    ----------
+    old_tickets : frozenset of int
+        What was there before it was sent is not its doing.
+    window : Window or None
+        When what it opened can have been opened, by the agent's clock.
+    is_over : bool
+        It could not be executed any more when the order that is judged looked at the
+        account before its own send.
+    """
+
+    side: Side | None = None
+    volume: Decimal | None = None
+    old_tickets: frozenset[int] = frozenset()
+    window: Window | None = None
+    is_over: bool = False
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """What the journal's other orders, of every process, have to do with the readings.
+
+    Attributes
+    ----------
+    tickets : frozenset of int
+        Tickets that other orders are settled on, with whatever evidence.
+    inferred : frozenset of int
+        Those of them that were only inferred: they may be this order's after all.
+    older : frozenset of int
+        Those of them whose orders were settled before this one was asked for: where one
+        is listed that was not listed before, the list of before was wrong.
+    rivals : bool
+        Another open on this account and symbol is not settled or was settled as
+        filled without a ticket, or, on netting, any other order was executed there
+        since the before-snapshot or may have been: what changed may be its doing.
+    contenders : tuple of Contender
+        Those, one by one; empty where they are not known, and then each may be anything.
+    shared : bool
+        Another close of the same ticket was executed or may have been: what is closed of
+        it may be, wholly or partly, the other one's doing.
+    was_open : bool
+        The ticket of a close or modify had been a position when it was asked for: another
+        order, settled well before, was told to have opened it, or listed it.
+    """
+
+    tickets: frozenset[int] = frozenset()
+    inferred: frozenset[int] = frozenset()
+    older: frozenset[int] = frozenset()
+    rivals: bool = False
+    contenders: tuple[Contender, ...] = ()
+    shared: bool = False
+    was_open: bool = False
 
 
 def window(

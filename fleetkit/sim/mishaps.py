@@ -42,7 +42,8 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     """An order that a terminal really executed, whatever its sender was told.
 
     ``account`` is the one it was executed in, ``ticket`` the position's, ``volume``
-    in lots, ``None`` for a modify. ``side`` is the position's.
+    in lots, ``None`` for a modify. ``side`` is the position's. ``late`` is what was
+    executed after its sender had its answer.
     """
 
     time: datetime
@@ -53,6 +54,7 @@ class Executed(msgspec.Struct, frozen=True, kw_only=True):
     side: Side | None = None
     volume: float | None = None
     comment: str = ""
+    late: bool = False
 
 
 class TradingTerminal(Terminal, Protocol):
@@ -104,9 +106,8 @@ class Mishaps:
             result = _in_part(result, whole=part == order.volume)
             if result.retcode in DONE:
                 ticket = result.position or result.order
-                await self._note(
-                    terminal, "open", ticket, order.comment, result.volume or part, order
-                )
+                volume = result.volume or part
+                await self._note(terminal, faults, "open", ticket, order.comment, volume, order)
                 if faults.stop_hit:
                     # On a netting account an order may have ended the position already.
                     with contextlib.suppress(TerminalError):
@@ -131,7 +132,8 @@ class Mishaps:
             result = _in_part(await terminal.close(asked), whole=asked is order)
             if result.retcode in DONE:
                 volume = result.volume or part
-                await self._note(terminal, "close", order.ticket, order.comment, volume, position)
+                note = order.comment
+                await self._note(terminal, faults, "close", order.ticket, note, volume, position)
             return result
 
         return await self._answer(work, faults)
@@ -145,7 +147,8 @@ class Mishaps:
             result = await terminal.modify(order)
             if result.retcode in DONE:
                 position = await _position(terminal, order.ticket)
-                await self._note(terminal, "modify", order.ticket, order.comment, None, position)
+                note = order.comment
+                await self._note(terminal, faults, "modify", order.ticket, note, None, position)
             return result
 
         return await self._answer(work, faults)
@@ -166,6 +169,7 @@ class Mishaps:
     async def _note(
         self,
         terminal: Terminal,
+        faults: Faults,
         kind: Literal["open", "close", "modify"],
         ticket: int,
         comment: str,
@@ -182,6 +186,7 @@ class Mishaps:
                 side=None if what is None else what.side,
                 volume=volume,
                 comment=comment,
+                late=faults.late_execution_s is not None,
             )
         )
 

@@ -144,6 +144,49 @@ def test_a_person_trades_the_same_at_that_moment(kind: str, served: SimProcess, 
     assert (row["outcome"], row["ticket"]) == ("filled", executed.ticket)
 
 
+@pytest.mark.parametrize("kind", ["base"], indirect=True)
+def test_an_order_that_stays_unknown_does_not_keep_a_later_one_unknown(
+    served: SimProcess, connect
+) -> None:
+    """Once it is too late for the first, what is new after that is the second one's."""
+    fleet = connect()
+    served.faults[HELD] = Faults(lost_answer=True, foreign_trade="identical")
+    first = opened(fleet)
+    served.faults.clear()
+    fleet.reconcile(wait_s=8 * GRACE_S)
+    assert fleet.orders().loc[first.order_id, "outcome"] == "unknown"
+    served.faults[HELD] = Faults(lost_answer=True)
+    second = opened(fleet, override=True)
+    assert second.outcome == "unknown"
+    served.faults.clear()
+    fleet.reconcile(wait_s=4 * GRACE_S)
+    row = fleet.orders().loc[second.order_id]
+    assert (row["outcome"], row["evidence"]) == ("filled", "inferred")
+    assert row["ticket"] == served.persons.executed(HELD)[-1].ticket
+    assert fleet.orders().loc[first.order_id, "outcome"] == "unknown"
+
+
+@pytest.mark.parametrize("kind", ["base"], indirect=True)
+@pytest.mark.parametrize("what", ["close", "modify"])
+def test_what_was_closed_already_can_be_neither_closed_nor_modified(
+    served: SimProcess, connect, what: str
+) -> None:
+    """The agent does not find it, which refuses nothing; that it was gone before does."""
+    fleet = connect()
+    ticket = opened(fleet).ticket
+    assert ticket is not None
+    assert fleet.close_position(HELD, ticket).outcome == "filled"
+    served.faults[HELD] = Faults(lost_answer=True)
+    if what == "close":
+        lost = fleet.close_position(HELD, ticket, again=True)
+    else:
+        lost = fleet.modify_position(HELD, ticket, sl_price=1.0)
+    assert lost.outcome == "unknown"
+    served.faults.clear()
+    row = settled(fleet, lost)
+    assert (row["outcome"], row["evidence"]) == ("not_executed", "position")
+
+
 @pytest.mark.parametrize("what", ["close", "modify"])
 def test_a_close_and_a_modify_that_were_not_told(
     kind: str, served: SimProcess, connect, what: str

@@ -4,8 +4,9 @@ Why: "0 executed twice, 0 told rejected that were executed" is decided here, by 
 functions, so that a judge that overlooks something is found by a unit test and not by a
 lucky storm. May import nothing of the desk.
 The trap: base agents know no order ids. An open is told by its comment, which must be
-unique; closes and modifies of one ticket are told apart only by how many there were, and
-then the reading that accuses least counts.
+unique; closes and modifies of one ticket are told apart only by when they were executed,
+not before they were asked for and not after an answer, and by how many there were. Then
+the reading that accuses least counts.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class Told:
     ``shown`` is the outcome of the receipt, where one was returned. ``answered`` is how the
     agent answered for certain: ``"plainly"`` where nothing was wrong with it, ``"no"`` where
     it refused whatever came. ``corrections`` is how many modifies the order itself made.
+    ``after`` is how many executions of its account there were before it was asked for:
+    none of them is its own.
     """
 
     order_id: str
@@ -64,10 +67,13 @@ class Told:
     shown: str | None = None
     answered: str | None = None
     corrections: int = 0
+    after: int = 0
 
 
 Foreign = tuple[int, str, str, float]
 """A person's trade like an order's: account, symbol, side, volume."""
+Placed = tuple[int, Executed]
+"""An execution, and how many of its account's came before it."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Truth:
-    """What really happened: each agent's executions, and the tickets open at the end.
+    """What really happened: each agent's executions in turn, and what is open at the end.
 
     ``foreign`` are trades of people that an inference may take for an order's. In the
     accounts of ``netting`` a position that reverses has a new ticket and its old identity,
@@ -136,10 +142,10 @@ def _by_count(
 ) -> dict[str, list[Executed]]:
     matched: dict[str, list[Executed]] = defaultdict(list)
     for account, executions in truth.executed.items():
-        groups: dict[tuple[str, int], list[Executed]] = defaultdict(list)
-        for each in executions:
+        groups: dict[tuple[str, int], list[Placed]] = defaultdict(list)
+        for place, each in enumerate(executions):
             if each.kind != "open" and not each.comment:
-                groups[each.kind, each.ticket].append(each)
+                groups[each.kind, each.ticket].append((place, each))
         for (kind, ticket), group in groups.items():
             mine = [
                 order
@@ -162,13 +168,57 @@ def _corrections(orders: Sequence[Told], account: int, ticket: int) -> int:
 
 
 def _hand_out(
-    group: Sequence[Executed],
+    group: Sequence[Placed],
     orders: Sequence[Told],
     gone: Container[str],
     spare: int,
     matched: dict[str, list[Executed]],
     found: list[Violation],
 ) -> None:
+    takers = _takers(orders, gone, spare)
+    taken = _assigned(takers, group)
+    for number, (place, each) in enumerate(group):
+        if number in taken:
+            order = takers[taken[number]]
+            if order is not None:
+                matched[order.order_id].append(each)
+        elif fitting := [order for order in orders if _may_have(order, (place, each))]:
+            words = f"{each.kind} of {each.ticket}: {len(group)} times, {len(orders)} orders"
+            found.append(Violation(Wrong.TWICE, each.account, fitting[0].order_id, words))
+        else:
+            found.append(_of_nobody(each.account, each))
+
+
+def _assigned(takers: Sequence[Told | None], group: Sequence[Placed]) -> dict[int, int]:
+    """Who has which execution: as many as can have one, and the first in turn before all."""
+    taken: dict[int, int] = {}
+
+    def place(taker: int, tried: set[int]) -> bool:
+        for number, placed in enumerate(group):
+            if number not in tried and _may_have(takers[taker], placed):
+                tried.add(number)
+                # Whoever has it already may have another one instead.
+                if number not in taken or place(taken[number], tried):
+                    taken[number] = taker
+                    return True
+        return False
+
+    for taker in range(len(takers)):
+        place(taker, set())
+    return taken
+
+
+def _may_have(order: Told | None, placed: Placed) -> bool:
+    """Whether an execution can be this order's; a correction is not tied to any moment."""
+    if order is None:
+        return True
+    place, each = placed
+    # What was answered for certain was executed before its answer, if at all.
+    return order.after <= place and not (each.late and order.answered is not None)
+
+
+def _takers(orders: Sequence[Told], gone: Container[str], spare: int) -> list[Told | None]:
+    """To whom executions without a name are given, in turn; ``None`` is a correction."""
     done = sorted(
         (order for order in orders if order.outcome in KINDLY),
         # Whoever needs no execution of its own to be right takes none from the others.
@@ -181,16 +231,7 @@ def _hand_out(
     )
     # Corrections come before those who deny, and the sent before those never sent.
     denying = sorted((o for o in orders if o.outcome in NOT_DONE), key=lambda o: not o.sent)
-    takers: list[Told | None] = [*done, *[None] * spare, *denying]
-    for order, each in zip(takers, group, strict=False):
-        if order is not None:
-            matched[order.order_id].append(each)
-    for each in group[len(takers) :]:
-        if orders:
-            words = f"{each.kind} of {each.ticket}: {len(group)} times, {len(orders)} orders"
-            found.append(Violation(Wrong.TWICE, each.account, orders[0].order_id, words))
-        else:
-            found.append(_of_nobody(each.account, each))
+    return [*done, *[None] * spare, *denying]
 
 
 def _of_nobody(account: int, each: Executed) -> Violation:
@@ -246,6 +287,9 @@ def _may_be_a_persons(order: Told, truth: Truth) -> bool:
     """Whether it is inferred while a person traded just the same, the one excuse there is."""
     if order.evidence != "inferred" or order.symbol is None or order.side is None:
         return False
+    opened = (e.ticket for e in truth.executed.get(order.account, ()) if e.kind == "open")
+    if order.account not in truth.netting and order.ticket in opened:
+        return False  # an order's own position is no person's
     volumes = {order.volume, order.filled_volume} - {None}
     return any(
         (order.account, order.symbol, order.side, volume) in truth.foreign

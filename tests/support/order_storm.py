@@ -29,6 +29,7 @@ from tests.support.order_truth import journal_of, life_of, open_now, truth_of
 from tests.support.turned_clock import TurnedClock
 
 SYMBOLS = ("EURUSD", "GBPUSD", "AUDUSD")
+STEP = 0.01  # lots that a person elsewhere trades more than the order
 GRACE_S = 1.5
 DEADLINE_S = 1.0
 LEASE_S = 4.0
@@ -83,6 +84,7 @@ class Ordered:
     raised: str | None = None
     repeated: bool = False  # the same call is made again
     disturbed: bool = False  # something else went on in its round
+    after: int = 0  # executions of its account before it was asked for
 
     @property
     def is_logged(self) -> bool:
@@ -167,27 +169,16 @@ class _Weather:
     async def _round(self) -> None:
         """One order for each account, at once."""
         random = self._random
-        self._tickets = {number: open_now(self._process, number) for number in self._accounts}
+        executed = {number: self._process.persons.executed(number) for number in self._accounts}
+        self._tickets = {number: open_now(all_, number) for number, all_ in executed.items()}
         orders = [self._order(number) for number in self._accounts]
-        event = random.choices(
-            (
-                "nothing",
-                "halt",
-                "expiring",
-                "scarce",
-                "unarmed",
-                "jump",
-                "sleep",
-                "hand",
-                "restart",
-            ),
-            (30, 2, 2, 2, 1, 2, 2, 4, 2),
-        )[0]
+        event = random.choices(list(EVENTS), list(EVENTS.values()))[0]
         self._result.counts[f"rounds with {event}"] += 1
         for each in orders:
             reads = order_mishaps.afterwards(random)
             self._process.faults[each.account] = order_mishaps.with_reads(each.mishap.faults, reads)
             each.repeated = random.random() < 0.1
+            each.after = len(executed[each.account])
             # Who was rolled back is not taken at its word until it has said again what it can.
             each.disturbed = event in ("halt", "jump", "sleep") or each.account in self._fallen
             if each.mishap.faults.rolled_back:
@@ -267,6 +258,10 @@ class _Weather:
             arguments["sl_pips"] = 80.0
         if mishap.faults.foreign_trade == "identical":
             self._foreign.add((account, symbol, side, volume))
+        elif mishap.faults.foreign_trade == "other":
+            # Nothing like this order, but it may be just like another one of the account.
+            other = "sell" if side == "buy" else "buy"
+            self._foreign.add((account, symbol, other, round(volume + STEP, 8)))
         return Ordered(order_id, account, "open", mishap, arguments, comment)
 
     async def _send(self, each: Ordered) -> None:
@@ -338,6 +333,7 @@ class _Weather:
             comment=each.comment,
             shown=None if receipt is None or receipt.replayed else receipt.outcome.value,
             answered=None if each.disturbed else each.mishap.answered,
+            after=each.after,
         )
 
     def _missing(self, asked: dict[str, Ordered], known: set[str]) -> Iterator[Violation]:

@@ -6,6 +6,7 @@ would be left out of the verdict as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -53,10 +54,10 @@ def truth_of(
     return Truth(executed, tickets, foreign, nets)
 
 
-def open_now(process: SimProcess, account: int) -> dict[int, Executed]:
-    """Positions that agents opened and did not close; a stop may have closed them since."""
+def open_now(executed: Sequence[Executed], account: int) -> dict[int, Executed]:
+    """Positions that an agent opened and did not close; a stop may have closed them since."""
     found: dict[int, Executed] = {}
-    for each in process.persons.executed(account):
+    for each in executed:
         if each.account != account:
             continue
         if each.kind == "open":

@@ -16,6 +16,7 @@ from hypothesis import given
 from fleetkit import store
 from fleetkit.desk import journal
 from fleetkit.model import MarginMode, Side
+from fleetkit.orders.readings import BeforeSnapshot
 from fleetkit.orders.records import Intent, JournalEntry, Settlement, Step
 from fleetkit.store import Facts, OrderRecord
 from fleetkit.trading import Evidence, OrderKind, Outcome
@@ -379,3 +380,135 @@ def test_a_close_of_what_was_gone_is_of_the_symbol_that_was_opened(
     write(orders, intent(2, **opened), FILLED, at_s=NOON.timestamp() - 3600)
     write(orders, intent(3, kind=OrderKind.CLOSE, ticket=11, symbol=None, side=None), UNKNOWN)
     assert journal.claims_of(orders, intent(1), NETTING).rivals is rival
+
+
+OPENED_LONG_AGO = {"created_at": NOON - timedelta(hours=1)}
+
+
+@pytest.mark.parametrize("kind", [OrderKind.CLOSE, OrderKind.MODIFY])
+@pytest.mark.parametrize(
+    ("settlement", "ago_s", "told"),
+    [
+        (FILLED, 6.0, True),
+        (FILLED, 4.0, False),
+        (FILLED, -1.0, False),
+        (msgspec.structs.replace(FILLED, evidence=Evidence.INFERRED), 6.0, True),
+        (msgspec.structs.replace(FILLED, ticket=12), 6.0, False),
+        (Settlement(outcome=Outcome.UNKNOWN, candidates=(11, 12)), 6.0, True),
+        (Settlement(outcome=Outcome.UNKNOWN, ticket=11), 6.0, False),
+        (Settlement(outcome=Outcome.REJECTED, ticket=11), 6.0, False),
+    ],
+)
+def test_an_earlier_order_tells_that_a_ticket_was_a_position(
+    orders: sqlite3.Connection, kind: OrderKind, settlement: Settlement, ago_s: float, told: bool
+) -> None:
+    """What it opened or may have opened, and long enough ago to be in every list since."""
+    write(orders, intent(2, **OPENED_LONG_AGO), settlement, at_s=NOON.timestamp() - ago_s)
+    later = intent(1, kind=kind, ticket=11)
+    assert journal.claims_of(orders, later, HEDGING).was_open is told
+    assert not journal.claims_of(orders, intent(1), HEDGING).was_open
+
+
+@pytest.mark.parametrize("kind", [OrderKind.CLOSE, OrderKind.MODIFY])
+@pytest.mark.parametrize(
+    ("changes", "settlement", "told"),
+    [
+        ({}, Settlement(outcome=Outcome.FILLED, evidence=Evidence.ANSWER), True),
+        ({}, Settlement(outcome=Outcome.FILLED, evidence=Evidence.HISTORY), True),
+        ({}, Settlement(outcome=Outcome.FILLED, evidence=Evidence.PERSON), False),
+        ({}, UNKNOWN, False),
+        ({}, Settlement(outcome=Outcome.REJECTED), False),
+        ({"ticket": 10}, Settlement(outcome=Outcome.FILLED), False),
+    ],
+)
+def test_a_close_or_modify_that_was_executed_tells_that_its_ticket_was_a_position(
+    orders: sqlite3.Connection,
+    kind: OrderKind,
+    changes: dict[str, Any],
+    settlement: Settlement,
+    told: bool,
+) -> None:
+    """Whatever a person says of it, who may not have looked that closely."""
+    early = OPENED_LONG_AGO | MODIFYING | {"kind": kind} | changes
+    write(orders, intent(2, **early), settlement)
+    assert journal.claims_of(orders, intent(1, **CLOSING), HEDGING).was_open is told
+    at_once = intent(1, **CLOSING, created_at=NOON - timedelta(hours=1))
+    assert not journal.claims_of(orders, at_once, HEDGING).was_open
+
+
+@pytest.mark.parametrize(
+    ("changes", "settled", "shared"),
+    [
+        (CLOSING, (), True),
+        (CLOSING, (UNKNOWN,), True),
+        (CLOSING, (msgspec.structs.replace(FILLED, ticket=9),), True),
+        (CLOSING, (Settlement(outcome=Outcome.REJECTED),), False),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_SENT),), False),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_EXECUTED),), False),
+        (CLOSING | {"ticket": 10}, (UNKNOWN,), False),
+        (CLOSING | {"account": ACCOUNT + 1}, (UNKNOWN,), False),
+        (MODIFYING, (UNKNOWN,), False),
+    ],
+)
+def test_two_closes_of_one_ticket_share_what_was_closed(
+    orders: sqlite3.Connection, changes: dict[str, Any], settled: tuple[Settlement, ...],
+    shared: bool,
+) -> None:  # fmt: skip
+    """What was executed of it or may have been; a modify closes nothing."""
+    write(orders, intent(2, **changes), *settled)
+    assert journal.claims_of(orders, intent(1, **CLOSING), HEDGING).shared is shared
+    assert not journal.claims_of(orders, intent(1, **MODIFYING), HEDGING).shared
+    assert not journal.claims_of(orders, intent(1), HEDGING).shared
+
+
+def before_of(*tickets: int, over: tuple[str, ...] = ()) -> BeforeSnapshot:
+    """What an order saw, where the agent's times mean something."""
+    return BeforeSnapshot(
+        account=ACCOUNT,
+        as_of=NOON,
+        margin_mode=HEDGING,
+        known_tickets=frozenset(tickets),
+        zone_known=True,
+        over=frozenset(over),
+    )
+
+
+def test_what_is_known_of_a_rival_is_told_with_it(orders: sqlite3.Connection) -> None:
+    """Side, volume, what was there before it and when it can have been executed."""
+    rival = intent(2, before=before_of(9, 10), volume=Decimal("0.7"))
+    write(orders, rival, UNKNOWN)
+    [told] = journal.claims_of(orders, intent(1), HEDGING).contenders
+    assert (told.side, told.volume, told.is_over) == (Side.BUY, Decimal("0.7"), False)
+    assert told.old_tickets == {9, 10}
+    assert told.window is not None
+    assert told.window.until == NOON + timedelta(seconds=75)
+    [on_netting] = journal.claims_of(orders, intent(1), NETTING).contenders
+    assert on_netting.old_tickets == frozenset()
+
+
+@pytest.mark.parametrize("changes", [{"side": None, "volume": None}, {"side": Side.SELL}])
+def test_of_a_rival_no_more_is_told_than_is_known(
+    orders: sqlite3.Connection, changes: dict[str, Any]
+) -> None:
+    """None is not known; a snapshot that another fleetkit wrote tells nothing."""
+    write(orders, intent(2, **changes), UNKNOWN)
+    [told] = journal.claims_of(orders, intent(1), HEDGING).contenders
+    assert (told.side, told.window, told.old_tickets) == (changes["side"], None, frozenset())
+
+
+def test_a_rival_that_was_over_before_this_order_is_told_to_be(orders: sqlite3.Connection) -> None:
+    """As the order's own snapshot says it, whatever the clocks say later."""
+    write(orders, intent(2), UNKNOWN)
+    write(orders, intent(3), UNKNOWN)
+    mine = intent(1, before=before_of(over=(order_id(2),)))
+    told = journal.claims_of(orders, mine, HEDGING).contenders
+    assert [each.is_over for each in told] == [True, False]
+
+
+@pytest.mark.parametrize(("later_s", "older"), [(-1.0, {11}), (0.0, set()), (1.0, set())])
+def test_tickets_of_orders_that_were_settled_before_are_told_apart(
+    orders: sqlite3.Connection, later_s: float, older: set[int]
+) -> None:
+    """Beside one of them a list that lacked it was wrong."""
+    write(orders, intent(2), FILLED, at_s=NOON.timestamp() + later_s)
+    assert journal.claims_of(orders, intent(1), HEDGING).older == older

@@ -14,7 +14,9 @@ ACCOUNT, TICKET = 7100012, 5001
 NOON = datetime(2026, 2, 1, 12, tzinfo=UTC)
 
 
-def executed(kind="open", *, ticket=TICKET, volume=0.5, comment="storm-1", account=ACCOUNT):
+def executed(
+    kind="open", *, ticket=TICKET, volume=0.5, comment="storm-1", account=ACCOUNT, late=False
+):
     """What a terminal did."""
     return Executed(
         time=NOON,
@@ -25,6 +27,7 @@ def executed(kind="open", *, ticket=TICKET, volume=0.5, comment="storm-1", accou
         side=Side.BUY,
         volume=volume,
         comment=comment,
+        late=late,
     )
 
 
@@ -115,6 +118,17 @@ def test_only_an_identical_trade_of_a_person_excuses_an_inference() -> None:
     assert verdict([inferred], elsewhere) == [Wrong.OTHER_TICKET]
 
 
+def test_the_position_of_another_order_is_no_persons() -> None:
+    """Whoever is told to have opened it is told wrong, whatever a person traded."""
+    person = (ACCOUNT, "EURUSD", "buy", 0.5)
+    other = told("unknown", order_id="id-2", comment="storm-2", ticket=None)
+    his = executed(comment="storm-2")
+    inferred = told(evidence="inferred")
+    assert verdict([inferred, other], his, foreign=[person]) == [Wrong.INVENTED]
+    mine = executed(ticket=5002)
+    assert verdict([inferred, other], mine, his, foreign=[person]) == [Wrong.OTHER_TICKET]
+
+
 def test_a_close_is_also_done_where_somebody_else_did_it() -> None:
     """Only when the position is really gone, and the evidence says so."""
     assert verdict([close(evidence="history")]) == []
@@ -150,6 +164,68 @@ def test_plain_answers_are_told_plainly() -> None:
         Wrong.DENIED,
         Wrong.INVENTED,
     ]
+
+
+def test_what_was_executed_before_an_order_was_asked_for_is_not_its_own() -> None:
+    """It accuses nobody who came later: "Position … not found" is then what was answered."""
+    bare = executed("close", comment="")
+    lost = close(evidence="history")  # and the position is gone, whoever closed it
+    not_found = close("unknown", order_id="id-8", answered="plainly", after=1)
+    assert verdict([lost, not_found], bare) == []
+    assert verdict([not_found, lost], bare) == []
+    assert verdict([close("rejected", order_id="id-8", after=1), lost], bare) == []
+    early, late = close(order_id="id-7"), close(after=1)
+    assert verdict([early, late], bare, bare) == verdict([late, early], bare, bare) == []
+
+
+def test_what_was_executed_after_an_order_was_asked_for_may_be_its_own() -> None:
+    """An ok answer that is not told filled is found, though another's position is gone, too."""
+    bare = executed("close", comment="")
+    lost = close(evidence="history")
+    unknown = close("unknown", order_id="id-8", answered="plainly")
+    assert verdict([lost, unknown], bare) == [Wrong.OK_NOT_FILLED]
+    late = close("unknown", order_id="id-8", answered="plainly", after=1)
+    assert verdict([lost, late], bare, bare) == [Wrong.OK_NOT_FILLED]
+
+
+def test_what_was_executed_before_an_order_was_asked_for_does_not_excuse_it() -> None:
+    """Nor is it explained by it."""
+    bare = executed("close", comment="")
+    assert verdict([close("unknown", after=1)], bare) == [Wrong.NO_ENTRY]
+    assert verdict([close(after=1)], bare) == [Wrong.NO_ENTRY, Wrong.INVENTED]
+    late, denied = close("unknown", after=1), close("not_executed", order_id="id-8")
+    assert verdict([late, denied], bare) == [Wrong.DENIED]
+    assert verdict([close("unknown", after=1)], bare, bare, bare) == [Wrong.NO_ENTRY, Wrong.TWICE]
+    fix = executed("modify", comment="", volume=None)
+    change = close("unknown", kind="modify", after=2)
+    assert verdict([told(corrections=1), change], executed(), fix) == []
+    assert verdict([told(), change], executed(), fix) == [Wrong.NO_ENTRY]
+
+
+def test_what_was_executed_late_is_of_nobody_who_was_answered() -> None:
+    """Late is after the answer: a plain one, or a refusal, speaks of something else."""
+    late, soon = (executed("close", comment="", late=is_late) for is_late in (True, False))
+    lost = close(evidence="history")
+    not_found = close("unknown", order_id="id-8", answered="plainly")
+    assert verdict([lost, not_found], late) == verdict([not_found, lost], late) == []
+    assert verdict([lost, not_found], soon) == [Wrong.OK_NOT_FILLED]
+    assert verdict([lost, not_found], late, soon) == [Wrong.OK_NOT_FILLED]
+    assert verdict([not_found], late) == [Wrong.NO_ENTRY]
+    assert verdict([close("rejected", answered="no")], late) == [Wrong.NO_ENTRY]
+
+
+def test_whoever_can_explain_more_leaves_the_rest_to_the_others() -> None:
+    """Whatever the turn in which orders and executions come."""
+    late, soon = (executed("close", comment="", late=is_late) for is_late in (True, False))
+    anyone = close()
+    plain = close(order_id="id-8", answered="plainly")
+    later = close(order_id="id-7", after=1)
+    for orders in ([anyone, plain], [plain, anyone]):
+        assert verdict(orders, late, soon) == verdict(orders, soon, late) == []
+    for orders in ([anyone, later], [later, anyone]):
+        assert verdict(orders, soon, late) == verdict(orders, late, soon) == []
+    assert verdict([plain, later, anyone], late, soon, late) == []
+    assert verdict([plain, later, anyone], late, late, late) == [Wrong.TWICE, Wrong.INVENTED]
 
 
 def test_a_receipt_keeps_its_word() -> None:

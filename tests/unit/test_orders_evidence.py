@@ -59,6 +59,20 @@ def test_a_ticket_that_does_not_fit_is_not_this_order(other):
     assert isinstance(verdict(OPEN, forgotten, sighting(1, [position(100)])), Undecided)
 
 
+@pytest.mark.parametrize("mode", ["hedging", "netting"])
+def test_nothing_is_new_beside_a_list_that_was_wrong_before(mode):
+    """It was empty, and what was known earlier is there: the rest may be as old (T2)."""
+    wrong = snapshot(mode=mode, known_tickets=frozenset({60}))
+    found = verdict(OPEN, wrong, sighting(1, [OTHER, position(100)]))
+    assert isinstance(found, Undecided)
+    assert found.candidates == (100,)
+    # Also where the two are never seen at once.
+    apart = [sighting(1, [position(100)]), sighting(9, [OTHER])]
+    assert isinstance(verdict(OPEN, wrong, *apart), Undecided)
+    closed = snapshot(mode=mode, known_tickets=frozenset({60}))
+    assert isinstance(verdict(OPEN, closed, sighting(1, [position(100)])), Executed)
+
+
 def test_two_candidates_are_both_listed():
     """Seen in one reading or in two: which is ours cannot be told."""
     one, other = position(100), position(101)

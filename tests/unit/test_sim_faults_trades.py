@@ -42,6 +42,7 @@ def test_a_lost_answer_of_an_executed_order(layer: Layer) -> None:
             with pytest.raises(httpx.ReadError):
                 await work
         assert [each.kind for each in agent.agent.executed] == ["open", "modify", "close"]
+        assert not any(each.late for each in agent.agent.executed)
         assert await agent.tickets() == []
         await agent.set()
         assert (await agent.open()).status_code == 200
@@ -76,7 +77,9 @@ def test_a_late_execution(layer: Layer) -> None:
         assert agent.agent.executed == []
         agent.clock.advance(0.2)
         await until(lambda: agent.agent.executed)
-        assert await agent.tickets() == [agent.agent.executed[0].ticket]
+        (executed,) = agent.agent.executed
+        assert await agent.tickets() == [executed.ticket]
+        assert executed.late
 
     run(layer, scenario)
 
