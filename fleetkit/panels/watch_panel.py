@@ -262,7 +262,10 @@ class Watch(Presenter):
     def controls(self, now: float) -> Controls:
         chosen = len(self._chosen())
         return {
-            "chosen": {"description": f"{chosen or 'No'} chosen", "disabled": not chosen},
+            "chosen": {
+                "description": f"Refresh {chosen} chosen" if chosen else "Refresh chosen",
+                "disabled": not chosen,
+            },
             "cancel": {"disabled": not (self.state.running or self.state.queue)},
         }
 
@@ -286,8 +289,8 @@ def _controls() -> Mapping[str, ipywidgets.Widget]:
 
     return {
         "all": button("Refresh all", "refresh", "Read every account again"),
-        "chosen": button("Chosen", "refresh", "Read the chosen accounts again"),
-        "stale": button("Stale ones", "refresh", "Read what is not fresh, or failed"),
+        "chosen": button("Refresh chosen", "refresh", "Read the chosen accounts again"),
+        "stale": button("Refresh stale", "refresh", "Read what is not fresh, or failed"),
         "cancel": button("Cancel", "stop", "Drop what waits, and call back what runs"),
         "auto": ipywidgets.ToggleButton(
             description="Auto-refresh",

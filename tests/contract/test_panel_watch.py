@@ -148,7 +148,7 @@ def test_an_agent_whose_account_nobody_knows_can_be_chosen(agents, connect):
     watching = Watching(connect(agents.config(), progress=False))
     watching.on_loop(lambda: watching.watch.choose("watch", ("vps01", "nobody", 5)))
     assert watching.on_loop(lambda: watching.watch.controls(0.0)["chosen"]["description"]) == (
-        "1 chosen"
+        "Refresh 1 chosen"
     )
     watching.press("chosen")
     watching.until_over()
