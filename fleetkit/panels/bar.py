@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 import ipywidgets
 
 from fleetkit import events
+from fleetkit.panels.confirm_model import DELIBERATE_S
 from fleetkit.panels.hub import Hub
 from fleetkit.panels.presenter import Controls, Presenter
 from fleetkit.panels.sheet_model import Contents, Line, Note, Segment
@@ -98,6 +99,8 @@ class Bar(Presenter):
         if self._resume_until is None or now >= self._resume_until:
             self._resume_until = now + CONFIRM_S
             return
+        if now < self._resume_until - CONFIRM_S + DELIBERATE_S:
+            return  # the second click of a double one
         self._resume_until = None
         self.hub.chore(self, self._then_look(self.core.resume()))
 

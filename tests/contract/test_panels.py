@@ -10,6 +10,7 @@ import pytest
 import fleetkit as fk
 from fleetkit import events
 from fleetkit.fleet import behind
+from fleetkit.panels.confirm_model import DELIBERATE_S
 from fleetkit.panels.hub import TICK_S
 from fleetkit.panels.presenter import Presenter
 from tests.support.agents import until
@@ -285,7 +286,7 @@ def test_a_closed_fleet_is_said_so_and_nothing_can_be_pressed(fleet, front, pane
 
 
 def test_the_bar_arms_halts_and_resumes(fleet, front, panel, clock):
-    """Halt is one click; resuming takes two, and not a late one."""
+    """Halt is one click; resuming takes two, neither late nor of one double click."""
     see(fleet, front, panel)
     bar = panel.bar
 
@@ -306,6 +307,9 @@ def test_the_bar_arms_halts_and_resumes(fleet, front, panel, clock):
     clock.advance(6.0)
     press("resume")
     assert "HALTED" in str(panel)
+    press("resume")
+    assert "HALTED" in str(panel)
+    clock.advance(DELIBERATE_S)
     press("resume")
     assert "HALTED" not in str(panel)
     press("disarm")
