@@ -6,6 +6,7 @@ The trap: the page says "idle" before there is a kernel, and a run-all sent then
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,16 +82,24 @@ class Server:
         for _ in range(int(STARTING_S / 0.1)):
             if self._process.poll() is not None:
                 raise AssertionError(f"the server ended: {log.read_text()[-2000:]}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.1).close()
-            except OSError:
-                try:
-                    self._process.wait(0.1)
-                except subprocess.TimeoutExpired:
-                    continue
-            else:
+            if self._answers():
                 return
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.1)
         raise AssertionError(f"the server did not start: {log.read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        # To connect is not enough: a port of loopback that nobody listens on can meet itself.
+        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            asked.request("GET", "/robots.txt")
+            asked.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        else:
+            return True
+        finally:
+            asked.close()
 
     def stop(self) -> None:
         """End it and every kernel it started."""

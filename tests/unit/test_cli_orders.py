@@ -34,14 +34,21 @@ def agents(process: sim.SimProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator
     process.faults.clear()
 
 
+LOST_AND_BLIND = Faults(lost_answer=True, empty_positions="right")
+LOST = Faults(lost_answer=True, routes=("open",))
+
+
 def traded(
-    symbol: str = "GBPUSD", *, lose_the_answer_of: sim.SimProcess | None = None
+    symbol: str = "GBPUSD",
+    *,
+    lose_the_answer_of: sim.SimProcess | None = None,
+    faults: Faults = LOST_AND_BLIND,
 ) -> list[fk.Receipt]:
-    """Two orders of the fleet that the environment names."""
+    """Two orders of the fleet that the environment names; it is closed right after them."""
     with fk.connect() as fleet, fleet.armed(minutes=5, max_volume=1.0, max_orders=2):
         first = fleet.open_position(ACCOUNT, "EURUSD", "buy", 0.1)
         if lose_the_answer_of is not None:
-            lose_the_answer_of.faults[ACCOUNT] = Faults(lost_answer=True, empty_positions="right")
+            lose_the_answer_of.faults[ACCOUNT] = faults
         return [first, fleet.open_position(ACCOUNT, symbol, "sell", 0.1)]
 
 
@@ -81,8 +88,10 @@ def test_an_unknown_order_is_told_and_never_to_be_sent_again(agents, capfd) -> N
 
 
 def test_reconcile_finds_the_proof(agents, capfd) -> None:
-    """Once the terminal shows its positions again, nothing is open any more."""
-    traded("USDCAD", lose_the_answer_of=agents)  # of which there is no other position
+    """What was left open by one process another one settles from evidence."""
+    # Its list of before must be true: beside one that lacked what was known nothing is new.
+    _, lost = traded("USDCAD", lose_the_answer_of=agents, faults=LOST)
+    assert lost.outcome is fk.Outcome.UNKNOWN
     agents.faults.clear()
     assert main(["reconcile", "--wait", "20"]) == 0
     assert main(["orders", "--format", "json"]) == 0
