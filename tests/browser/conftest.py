@@ -7,14 +7,18 @@ The trap: while playwright's browser is open an event loop counts as running in 
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.chromium import launched, well_behaved
 from tests.support.jupyter_servers import ROOT, Lab, Voila
+
+PATIENCE_MS = 20_000  # a busy machine takes its time to open a notebook; nobody waits for naught
 
 
 @pytest.fixture(scope="package")
 def browser():
     """The system's Chromium, one for the run."""
+    expect.set_options(timeout=PATIENCE_MS)
     with launched() as started:
         yield started
 
