@@ -7,6 +7,7 @@ was shown, found by the number of its review, and never worked out anew.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -20,9 +21,11 @@ from fleetkit.panels.hub import Hub
 from fleetkit.panels.order_rows import preview_rows, receipt_rows
 from fleetkit.panels.presenter import Presenter
 from fleetkit.panels.sheet_model import Contents, Rows, Segment
-from fleetkit.trading import Receipt
+from fleetkit.trading import OrderLine, Outcome, Receipt
 
 RECEIPTS_KEPT: Final = 200
+BROKE_OFF: Final = "It broke off before the receipts came. Health shows the journal of orders."
+NOT_PLANNED: Final = "What would be sent could not be worked out; nothing was sent."
 ACTIONS: Final = ("send", "dismiss", "reconcile")
 
 
@@ -35,6 +38,9 @@ class Confirming(Presenter):
         self._batch: PlannedBatch | None = None  # of the review that is shown or being sent
         self._wishes: Sequence[Wanted] = ()
         self._receipts: dict[str, Receipt] = {}
+        self._told = 0  # receipts ever; those of what was not sent may have no id
+        self._settled: dict[str, OrderLine] = {}  # what became of receipts that said unknown
+        self._planning: asyncio.Task[Any] | None = None
 
     # What is asked for
 
@@ -55,9 +61,10 @@ class Confirming(Presenter):
         if control == "send":
             self.feed(model.Confirmed(self._now))
         elif control == "dismiss":
+            is_preview = self.state.stage in (Stage.PLANNING, Stage.PREVIEW)
             self.feed(model.Dismissed())
-            if self.state.stage is Stage.IDLE:
-                self._forget_settled()
+            if self.state.stage is Stage.IDLE and not is_preview:
+                self._forget_settled(0)
         elif control == "reconcile":
             self.hub.chore(self, self._reconcile())
 
@@ -69,14 +76,18 @@ class Confirming(Presenter):
 
     def feed(self, event: model.Event) -> None:
         """Let something happen, and do what follows."""
-        self.state, commands = model.step(self.state, event)
+        before = self.state
+        self.state, commands = model.step(before, event)
         for command in commands:
             if isinstance(command, model.Plan):
                 self._batch = None
-                self.hub.chore(self, self._plan(command.nonce, self._wishes))
+                if self._planning is not None:  # of a review that nobody waits for any more
+                    self._planning.cancel()
+                self._planning = self.hub.chore(self, self._plan(command.nonce, self._wishes))
             elif self._batch is not None:
                 self.hub.chore(self, self._send(command.nonce, self._batch))
-        self.hub.redraw(self)
+        if self.state != before:
+            self.hub.redraw(self)
 
     async def _plan(self, nonce: int, wishes: Sequence[Wanted]) -> None:
         try:
@@ -84,6 +95,9 @@ class Confirming(Presenter):
         except FleetkitError as error:
             self.feed(model.PlanFailed(nonce, str(error)))
             return
+        except Exception:
+            self.feed(model.PlanFailed(nonce, NOT_PLANNED))
+            raise
         refused = sum(order.refusal is not None for order in batch.planned)
         fresh_s = self.core.config.trading.plan_fresh_s - (self._now - batch.at)
         before = self.state
@@ -93,31 +107,47 @@ class Confirming(Presenter):
         self.feed(planned)
 
     async def _send(self, nonce: int, batch: PlannedBatch) -> None:
-        why = "It broke off before the receipts came. Health shows the journal of orders."
+        why: str | None = BROKE_OFF
+        parts = one_by_one(without_refused(batch))
         try:
-            receipts = await self.core.carried_out(without_refused(batch))
-            for receipt in receipts:
-                self._keep(receipt)
-            why = ""
+            told = await asyncio.gather(*map(self._carry_out, parts), return_exceptions=True)
+            for error in told:
+                if error is not None:
+                    raise error
+            why = None
         finally:
-            self.feed(model.Answered(nonce, why or None))
+            self.feed(model.Answered(nonce, why))
+        self._forget_settled(max(RECEIPTS_KEPT, len(parts)))
         await self.hub.look_at_orders()
+
+    async def _carry_out(self, part: PlannedBatch) -> None:
+        """Send one order of a batch; its receipt waits for no other one's."""
+        for receipt in await self.core.carried_out(part):
+            self._told += 1
+            self._receipts[receipt.order_id or f"{receipt.account}-{self._told}"] = receipt
+        self.hub.redraw(self)
 
     async def _reconcile(self) -> None:
         await self.core.reconcile()
         await self.hub.look_at_orders()
 
-    def _keep(self, receipt: Receipt) -> None:
-        self._receipts[receipt.order_id or f"{receipt.account}-{len(self._receipts)}"] = receipt
-        while len(self._receipts) > RECEIPTS_KEPT:
-            self._receipts.pop(next(iter(self._receipts)))
+    def _forget_settled(self, newest: int) -> None:
+        """Let older receipts go, but none that is still unknown."""
+        self._take_note()
+        older = list(self._receipts)[: len(self._receipts) - newest]
+        for key in older:
+            is_unknown = self._receipts[key].outcome is Outcome.UNKNOWN
+            if not is_unknown or key in self._settled:
+                del self._receipts[key]
+                self._settled.pop(key, None)
 
-    def _forget_settled(self) -> None:
-        """Receipts go when they are dismissed, but not those that are still unknown."""
-        unknown = {line.order_id for line in self.hub.journal if line.is_open}
-        self._receipts = {
-            key: receipt for key, receipt in self._receipts.items() if receipt.order_id in unknown
-        }
+    def _take_note(self) -> None:
+        """Of what became of unknown orders; the journal at hand goes back a day only."""
+        for line in self.hub.journal:
+            receipt = self._receipts.get(line.order_id)
+            is_found = line.outcome is not None and line.outcome is not Outcome.UNKNOWN
+            if receipt is not None and receipt.outcome is Outcome.UNKNOWN and is_found:
+                self._settled[line.order_id] = line
 
     # What is shown of it
 
@@ -128,14 +158,14 @@ class Confirming(Presenter):
 
     def order_contents(self) -> Contents:
         """The blocks that every such panel has: what to confirm, and what became of it."""
-        journal = {line.order_id: line for line in self.hub.journal}
+        self._take_note()
         is_shown = self._batch is not None and self.state.stage in (Stage.PREVIEW, Stage.SENDING)
         return {
             "stage": self._stage_line(),
             "preview": preview_rows(self._batch.planned)
             if is_shown and self._batch is not None
             else Rows({}),
-            "receipts": receipt_rows(self._receipts, journal),
+            "receipts": receipt_rows(self._receipts, self._settled),
         }
 
     def _stage_line(self) -> tuple[Segment, ...]:
@@ -185,3 +215,11 @@ def without_refused(batch: PlannedBatch) -> PlannedBatch:
         wanted=tuple(wanted for wanted, _ in pairs),
         planned=tuple(planned for _, planned in pairs),
     )
+
+
+def one_by_one(batch: PlannedBatch) -> list[PlannedBatch]:
+    """Each order of a batch as a batch of its own."""
+    return [
+        msgspec.structs.replace(batch, wanted=(wanted,), planned=(planned,))
+        for wanted, planned in zip(batch.wanted, batch.planned, strict=True)
+    ]

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from fleetkit.model import Side
 from fleetkit.panels.sheet_model import Column, Rows, Table
-from fleetkit.trading import OrderLine, Outcome, PlannedOrder, Receipt
+from fleetkit.trading import OrderKind, OrderLine, Outcome, PlannedOrder, Receipt
 
 VERDICTS: Final = {"ok": "good", "warning": "fair", "refused": "bad"}
 OUTCOMES: Final = {
@@ -94,7 +95,7 @@ def _preview(order: PlannedOrder) -> tuple[Any, ...]:
         verdict, why = "refused", order.refusal.sentence
     elif order.warnings:
         verdict, why = "warning", " ".join(order.warnings)
-    words = order.kind.value if order.side is None else order.side.value
+    words = _words(order.kind, order.side)
     return (
         order.account,
         verdict,
@@ -114,6 +115,11 @@ def _preview(order: PlannedOrder) -> tuple[Any, ...]:
         why,
         order.agent,
     )
+
+
+def _words(kind: OrderKind, side: Side | None) -> str:
+    """Of an open its side; the side of what is closed would be taken for an open's."""
+    return side.value if kind is OrderKind.OPEN and side is not None else kind.value
 
 
 def _lots(order: PlannedOrder) -> str | None:
@@ -144,7 +150,7 @@ def _receipt(receipt: Receipt, line: OrderLine | None) -> tuple[Any, ...]:
     facts: Any = receipt
     if receipt.outcome is Outcome.UNKNOWN and line is not None and line.outcome is not None:
         facts = line
-    order = receipt.kind.value if receipt.side is None else receipt.side.value
+    order = _words(receipt.kind, receipt.side)
     return (
         receipt.account,
         facts.outcome.value,
