@@ -9,6 +9,7 @@ whole, as the JSON of its record, so a field may be added there and none renamed
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -204,16 +205,18 @@ def claims_of(connection: sqlite3.Connection, intent: Intent, mode: MarginMode |
         older=frozenset(older),
         rivals=bool(contenders),
         contenders=tuple(contenders),
-        shared=any(_shares(row, intent) for row in rows),
+        closing=frozenset(_closing(rows, intent)),
         was_open=any(_tells_of(row, intent) for row in rows),
     )
 
 
-def _shares(row: OrderRow, intent: Intent) -> bool:
-    """Whether another close may have closed a part of what this one was to close."""
-    terms, outcome = row.terms, _outcome(row.head.facts)
-    both = terms.kind == intent.kind == OrderKind.CLOSE and terms.ticket == intent.ticket
-    return both and terms.order_id != intent.order_id and outcome not in REFUNDED
+def _closing(rows: Iterable[OrderRow], intent: Intent) -> Iterator[int]:
+    """What other orders closed or may have closed, wholly or partly."""
+    for row in rows:
+        terms, other = row.terms, row.terms.order_id != intent.order_id
+        is_close = other and terms.kind == OrderKind.CLOSE
+        if is_close and terms.ticket is not None and _outcome(row.head.facts) not in REFUNDED:
+            yield terms.ticket
 
 
 def _tells_of(row: OrderRow, intent: Intent) -> bool:

@@ -107,7 +107,7 @@ def _judge_open(
         return Executed(
             Evidence.INFERRED,
             ticket=only.ticket,
-            filled_volume=only.volume,
+            filled_volume=_filled(order, only, claims),
             price=only.price,
             sl=only.sl,
             tp=only.tp,
@@ -115,6 +115,12 @@ def _judge_open(
     if doubtful:
         return Undecided(_doubt(len(free), is_refuted=is_refuted), candidates=listed)
     return _judge_absent_open(before, sightings, rules)
+
+
+def _filled(order: Sought, found: Candidate, claims: Claims) -> Decimal | None:
+    """How much of an open was filled; of a part only where no close has made it less since."""
+    is_less = found.volume != order.volume and found.ticket in claims.closing
+    return None if is_less else found.volume
 
 
 def _doubt(fitting: int, *, is_refuted: bool) -> str:
@@ -233,7 +239,7 @@ def _judge_close(
         if executed is not None:
             # It is closed, which is what this order wanted. How much of it was this one's
             # doing is not known where another close of it may have done a part.
-            told = None if claims.shared else executed.filled_volume
+            told = None if ticket in claims.closing else executed.filled_volume
             return msgspec.structs.replace(executed, filled_volume=told)
     unchanged = [
         each
@@ -244,7 +250,7 @@ def _judge_close(
     ]
     reduced = [each for each in sightings if was and _reduction(each, was)]
     if reduced and was is not None:
-        if order.partly and not claims.shared:
+        if order.partly and ticket not in claims.closing:
             return Executed(
                 Evidence.INFERRED, ticket=ticket, filled_volume=_reduction(reduced[-1], was)
             )
@@ -289,7 +295,7 @@ def _judge_partial_close(
         reduction = _reduction(sighting, was)
         # A person may have closed as much in the same moment: inferred, and said to be.
         fits = reduction == order.volume or (order.partly and 0 < reduction < (order.volume or 0))
-        if fits and not claims.shared:
+        if fits and was.ticket not in claims.closing:
             return Executed(Evidence.INFERRED, ticket=was.ticket, filled_volume=reduction)
     if len(unchanged) < len(listed):
         return Undecided("The position was reduced, but not surely by this order alone.")

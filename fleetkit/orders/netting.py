@@ -84,6 +84,7 @@ def judge_close(
     wanted = was.volume if order.volume is None else min(order.volume, was.volume)
     whole = wanted == was.volume
     contested = may_have_changed(before, claims)
+    shared = was.ticket in claims.closing
     changes = _changes(was.symbol, before, sightings)
     target = -wanted if was.side is Side.BUY else wanted
     moved = {change for change, _ in changes if change}
@@ -94,11 +95,11 @@ def judge_close(
         if whole and gone and total_closed(trades, before) >= was.volume:
             price = trades[0].exit_price if len(trades) == 1 else None
             # It is closed, but any other order of the symbol may have done a part of it.
-            alone = not (contested or claims.shared)
+            alone = not (contested or shared)
             return Executed(Evidence.HISTORY, was.ticket, was.volume if alone else None, price)
-    if moved == {target} and not contested and (whole or not claims.shared):
+    if moved == {target} and not contested and (whole or not shared):
         evidence = Evidence.BALANCE if whole else Evidence.INFERRED
-        return Executed(evidence, was.ticket, None if claims.shared else wanted)
+        return Executed(evidence, was.ticket, None if shared else wanted)
     if moved or closed:
         return Undecided("The symbol's volume changed, but not by this order alone.")
     # A person may have bought back what our close sold, or bought as much before it: the

@@ -271,9 +271,9 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
         since the before-snapshot or may have been: what changed may be its doing.
     contenders : tuple of Contender
         Those, one by one; empty where they are not known, and then each may be anything.
-    shared : bool
-        Another close of the same ticket was executed or may have been: what is closed of
-        it may be, wholly or partly, the other one's doing.
+    closing : frozenset of int
+        Tickets of which another order's close was executed or may have been: what is
+        closed of one may be, wholly or partly, the other one's doing.
     was_open : bool
         The ticket of a close or modify had been a position when it was asked for: another
         order, settled well before, was told to have opened it, or listed it.
@@ -284,7 +284,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     older: frozenset[int] = frozenset()
     rivals: bool = False
     contenders: tuple[Contender, ...] = ()
-    shared: bool = False
+    closing: frozenset[int] = frozenset()
     was_open: bool = False
 
 

@@ -437,28 +437,28 @@ def test_a_close_or_modify_that_was_executed_tells_that_its_ticket_was_a_positio
 
 
 @pytest.mark.parametrize(
-    ("changes", "settled", "shared"),
+    ("changes", "settled", "closing"),
     [
-        (CLOSING, (), True),
-        (CLOSING, (UNKNOWN,), True),
-        (CLOSING, (msgspec.structs.replace(FILLED, ticket=9),), True),
-        (CLOSING, (Settlement(outcome=Outcome.REJECTED),), False),
-        (CLOSING, (Settlement(outcome=Outcome.NOT_SENT),), False),
-        (CLOSING, (Settlement(outcome=Outcome.NOT_EXECUTED),), False),
-        (CLOSING | {"ticket": 10}, (UNKNOWN,), False),
-        (CLOSING | {"account": ACCOUNT + 1}, (UNKNOWN,), False),
-        (MODIFYING, (UNKNOWN,), False),
+        (CLOSING, (), {9}),
+        (CLOSING, (UNKNOWN,), {9}),
+        (CLOSING, (msgspec.structs.replace(FILLED, ticket=9),), {9}),
+        (CLOSING, (Settlement(outcome=Outcome.REJECTED),), set()),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_SENT),), set()),
+        (CLOSING, (Settlement(outcome=Outcome.NOT_EXECUTED),), set()),
+        (CLOSING | {"ticket": 10}, (UNKNOWN,), {10}),
+        (CLOSING | {"account": ACCOUNT + 1}, (UNKNOWN,), set()),
+        (MODIFYING, (UNKNOWN,), set()),
     ],
 )
-def test_two_closes_of_one_ticket_share_what_was_closed(
+def test_tickets_that_another_order_closes_are_told(
     orders: sqlite3.Connection, changes: dict[str, Any], settled: tuple[Settlement, ...],
-    shared: bool,
+    closing: set[int],
 ) -> None:  # fmt: skip
     """What was executed of it or may have been; a modify closes nothing."""
     write(orders, intent(2, **changes), *settled)
-    assert journal.claims_of(orders, intent(1, **CLOSING), HEDGING).shared is shared
-    assert not journal.claims_of(orders, intent(1, **MODIFYING), HEDGING).shared
-    assert not journal.claims_of(orders, intent(1), HEDGING).shared
+    for mine in (intent(1, **CLOSING), intent(1), intent(2, **CLOSING)):
+        expected = set() if mine.order_id == order_id(2) else closing
+        assert journal.claims_of(orders, mine, HEDGING).closing == expected
 
 
 def before_of(*tickets: int, over: tuple[str, ...] = ()) -> BeforeSnapshot:

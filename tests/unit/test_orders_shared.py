@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from fleetkit.model import Side
 from fleetkit.orders.evidence import judge
 from fleetkit.orders.readings import Claims, Rules, Sought
 from fleetkit.orders.verdicts import Executed, Undecided
@@ -15,7 +16,7 @@ RULES = Rules(grace_s=45.0, not_before=75.0)
 CLOSE = Sought(kind=OrderKind.CLOSE, ticket=50)
 OTHER = position(60, "XAUUSD")
 OLD = (trade(1), trade(2))
-SHARED = Claims(shared=True)
+SHARED = Claims(closing=frozenset({50}))
 MODES = pytest.mark.parametrize("mode", ["hedging", "netting"])
 
 
@@ -71,3 +72,18 @@ def test_no_more_is_told_closed_than_was_open():
     before = snapshot([position(50, tenths=3), OTHER])
     closed = sighting(1, [OTHER], [*OLD, trade(50, tenths=5)], "990.00")
     assert verdict(CLOSE, before, closed, claims=Claims()).filled_volume == lots(3)
+
+
+def test_how_much_a_part_was_is_not_known_once_a_close_may_have_made_it_less():
+    """What is left is less than what was filled; of a whole open it is told all the same."""
+    whole = Sought(kind=OrderKind.OPEN, symbol="EURUSD", side=Side.BUY, volume=lots(5))
+    order = msgspec.structs.replace(whole, partly=True)
+    before = snapshot([OTHER])
+    closing = Claims(closing=frozenset({100}))
+    left = sighting(1, [OTHER, position(100, tenths=2)], OLD)
+    found = verdict(order, before, left, claims=closing)
+    assert (found.evidence, found.ticket, found.filled_volume) == (Evidence.INFERRED, 100, None)
+    assert verdict(order, before, left, claims=SHARED).filled_volume == lots(2)
+    all_of_it = sighting(1, [OTHER, position(100)], OLD)
+    for each in (order, whole):
+        assert verdict(each, before, all_of_it, claims=closing).filled_volume == lots(5)
