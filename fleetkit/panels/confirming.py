@@ -95,7 +95,7 @@ class Confirming(Presenter):
         except FleetkitError as error:
             self.feed(model.PlanFailed(nonce, str(error)))
             return
-        except Exception:
+        except Exception:  # a mistake of ours; without an end the ticket would wait for ever
             self.feed(model.PlanFailed(nonce, NOT_PLANNED))
             raise
         refused = sum(order.refusal is not None for order in batch.planned)
