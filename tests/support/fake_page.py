@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from fleetkit.panels.sheet import STATIC, one_module
 from fleetkit.panels.sheet_model import Block, Contents, first_message, next_message
 
-STATIC = Path(__file__).resolve().parents[2] / "fleetkit" / "panels" / "static"
 PAGE = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/sheet.css">
 <body><div id="around"><div class="fleetkit-panel"><button id="beside">beside</button>
 <div id="host"></div></div></div>
@@ -49,11 +49,16 @@ TYPES = {".js": "text/javascript", ".css": "text/css"}
 class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         file = STATIC / Path(self.path).name
-        body = PAGE.encode() if self.path == "/" else file.read_bytes() if file.is_file() else b""
+        if self.path == "/":
+            body = PAGE
+        elif self.path == "/sheet.js":
+            body = one_module(STATIC / "sheet")  # as anywidget gets it
+        else:
+            body = file.read_text(encoding="utf-8") if file.is_file() else ""
         self.send_response(200)
         self.send_header("Content-Type", TYPES.get(file.suffix, "text/html"))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
         return None
